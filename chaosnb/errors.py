@@ -1,0 +1,111 @@
+"""Every error that chaosnb raises on its own account.
+
+::
+
+    ChaosnbError
+    ├── CredentialsError      the node refused the identity; the stream has ended
+    ├── IdentityError         a key could not be read, or others can read it
+    ├── StreamClosedError     the stream was closed before the call
+    ├── WaitTimeoutError      what was waited for did not come in time (also a TimeoutError)
+    ├── DebugError            the node's debug endpoint did not answer as it should
+    ├── DevnetError           the simulated node could not be started
+    └── ExportError           a table could not be written
+
+Misuse by the caller is a plain `ValueError` or `TypeError` that lists the valid choices.
+"""
+
+__all__ = [
+    "ChaosnbError",
+    "CredentialsError",
+    "DebugError",
+    "DevnetError",
+    "ExportError",
+    "IdentityError",
+    "StreamClosedError",
+    "WaitTimeoutError",
+]
+
+
+class ChaosnbError(Exception):
+    """Base of all errors raised by chaosnb."""
+
+
+class CredentialsError(ChaosnbError):
+    """The node refused the identity, so trying again with it is of no use.
+
+    Attributes
+    ----------
+    code : str
+        The node's error code, such as ``INVALID_SIGNATURE``.
+    message : str
+        The node's own words.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(
+            f"the node refused this identity: {code}: {message}. The stream has ended. Check the key "
+            "(CHAOSNB_PRIVATE_KEY or identity=) and this machine's clock (a signature older than five "
+            "minutes is refused), then open a new stream."
+        )
+
+
+class IdentityError(ChaosnbError):
+    """A private key could not be used; the text never holds the key."""
+
+
+class StreamClosedError(ChaosnbError):
+    """The stream is closed; its tables can still be read."""
+
+
+class WaitTimeoutError(ChaosnbError, TimeoutError):
+    """What `Stream.wait` waited for did not come in time.
+
+    Attributes
+    ----------
+    timeout_s : float
+        How long it waited, in seconds.
+    events : int
+        How many events came meanwhile.
+    """
+
+    def __init__(self, what: str, timeout_s: float, events: int, state: str) -> None:
+        self.timeout_s = timeout_s
+        self.events = events
+        super().__init__(
+            f"{what} did not happen within {timeout_s:g} s ({events} events came meanwhile, the stream is "
+            f"{state}). Wait longer with timeout=, or look at s.status and s.incidents."
+        )
+
+
+class DebugError(ChaosnbError):
+    """The node's debug endpoint could not be read.
+
+    Attributes
+    ----------
+    url : str
+        The address that was asked.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        super().__init__(f"{url}: {reason}")
+
+
+class DevnetError(ChaosnbError):
+    """The simulated node could not be started."""
+
+
+class ExportError(ChaosnbError):
+    """A table could not be written; nothing was left half-written in its place.
+
+    Attributes
+    ----------
+    table : str
+        The table that failed.
+    """
+
+    def __init__(self, table: str, reason: str) -> None:
+        self.table = table
+        super().__init__(f"table {table!r} could not be exported: {reason}")

@@ -1,0 +1,128 @@
+"""ISO 8601 text to numbers: time stamps to microseconds since the epoch, durations to seconds.
+
+Time stamps are parsed many at a time, since that is a tenth of the cost of one by one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["INVALID_TIMESTAMP", "duration_seconds", "format_timestamp", "parse_timestamps"]
+
+INVALID_TIMESTAMP: Final = -(2**63)
+"""What `parse_timestamps` gives for text that is no time stamp (numpy's NaT)."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_DURATION: Final = re.compile(
+    r"(?P<sign>[-+]?)P(?=[\dT])(?:(?P<years>\d+(?:[.,]\d+)?)Y)?(?:(?P<months>\d+(?:[.,]\d+)?)M)?"
+    r"(?:(?P<weeks>\d+(?:[.,]\d+)?)W)?(?:(?P<days>\d+(?:[.,]\d+)?)D)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d+(?:[.,]\d+)?)H)?(?:(?P<minutes>\d+(?:[.,]\d+)?)M)?"
+    r"(?:(?P<seconds>\d+(?:[.,]\d+)?)S)?)?",
+    re.ASCII,
+)
+_SECONDS: Final = {"weeks": 604_800.0, "days": 86_400.0, "hours": 3_600.0, "minutes": 60.0, "seconds": 1.0}
+
+# `YYYY-MM-DDTHH:MM:SS.mmmZ`, as JavaScript's toISOString writes: places of the digits, and of all else.
+_COMMON_LENGTH: Final = 24
+_DIGITS: Final = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22])
+_MARKS: Final = np.array([4, 7, 10, 13, 16, 19, 23])
+_MARK_BYTES: Final = np.frombuffer(b"--T::.Z", dtype=np.uint8)
+
+
+def parse_timestamps(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Turn ISO 8601 time stamps into microseconds since the epoch.
+
+    A stamp without a zone is read as UTC. Digits below the microsecond are cut off.
+
+    Parameters
+    ----------
+    texts : sequence of str, length n
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n,)
+        `INVALID_TIMESTAMP` where the text is no time stamp.
+
+    Examples
+    --------
+    >>> parse_timestamps(["1970-01-01T00:00:01.500Z", "1970-01-01T02:00:00+02:00", "soon"]).tolist()
+    [1500000, 0, -9223372036854775808]
+    """
+    joined = "".join(texts)
+    if len(joined) == _COMMON_LENGTH * len(texts) and joined.isascii():
+        table = np.frombuffer(joined.encode("ascii"), dtype=np.uint8).reshape(len(texts), _COMMON_LENGTH)
+        digits = table[:, _DIGITS] - ord("0")
+        if (
+            (digits <= 9).all()
+            and (table[:, _MARKS] == _MARK_BYTES).all()
+            and all(len(t) == 24 for t in texts)
+        ):
+            return _parse_common(digits.astype(np.int64), texts)
+    return np.fromiter((_parse_one(text) for text in texts), dtype=np.int64, count=len(texts))
+
+
+def format_timestamp(epoch_us: int) -> str:
+    """Write microseconds since the epoch as JavaScript's `toISOString` does, cut to milliseconds.
+
+    Examples
+    --------
+    >>> format_timestamp(1_500_000)
+    '1970-01-01T00:00:01.500Z'
+    """
+    return (_EPOCH + timedelta(microseconds=epoch_us)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def duration_seconds(text: str) -> float:
+    """Return an ISO 8601 duration in seconds.
+
+    Returns
+    -------
+    float
+        NaN for a duration with years or months, whose length depends on the calendar, and for any other text.
+
+    Examples
+    --------
+    >>> duration_seconds("P1DT2H"), duration_seconds("PT0.5S"), duration_seconds("P1M")
+    (93600.0, 0.5, nan)
+    """
+    match = _DURATION.fullmatch(text[:200])
+    if match is None or match["years"] or match["months"]:
+        return math.nan
+    total = sum(float((match[unit] or "0").replace(",", ".")) * size for unit, size in _SECONDS.items())
+    return -total if match["sign"] == "-" else total
+
+
+def _parse_common(digits: npt.NDArray[np.int64], texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    def number(start: int, stop: int) -> npt.NDArray[np.int64]:
+        return digits[:, start:stop] @ (10 ** np.arange(stop - start - 1, -1, -1))
+
+    year, month, day = number(0, 4), number(4, 6), number(6, 8)
+    hour, minute, second = number(8, 10), number(10, 12), number(12, 14)
+    month_start = (year * 12 + month - 1 - 1970 * 12).astype("datetime64[M]").astype("datetime64[D]")
+    days = month_start.astype(np.int64) + day - 1
+    result = ((days * 24 + hour) * 60 + minute) * 60 + second
+    result = result * 1_000_000 + number(14, 17) * 1_000
+    valid = (
+        (month >= 1) & (month <= 12) & (day >= 1) & (day <= 28) & (hour < 24) & (minute < 60) & (second < 60)
+    )
+    for index in np.flatnonzero(~(valid & (year > 0))):
+        result[index] = _parse_one(texts[int(index)])
+    return result
+
+
+def _parse_one(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text[:64])
+        if "T" not in text and "t" not in text and " " not in text:
+            return INVALID_TIMESTAMP
+        return (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
+        return INVALID_TIMESTAMP

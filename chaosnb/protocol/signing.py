@@ -1,0 +1,175 @@
+"""Identities and signatures: the Ed25519 key of an agent, its `auth` message and its HTTP headers.
+
+The private key never leaves the `Identity`: its repr shows the public key alone, and it cannot be pickled.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final, NoReturn
+
+import msgspec
+import nacl.signing
+import platformdirs
+
+from chaosnb.errors import IdentityError
+
+__all__ = ["KEY_VARIABLE", "Identity", "auth_message", "auth_text", "http_headers"]
+
+KEY_VARIABLE: Final = "CHAOSNB_PRIVATE_KEY"
+_SEED_BYTES: Final = 32
+
+
+class Identity:
+    """An agent's Ed25519 key pair.
+
+    Make one with `generate`, `from_env` or `from_file`.
+
+    Examples
+    --------
+    >>> identity = Identity.generate()
+    >>> len(identity.public_key_hex)
+    64
+    >>> "private" in repr(identity)
+    False
+    """
+
+    __slots__ = ("_signing_key",)
+
+    def __init__(self, private_key_hex: str) -> None:
+        try:
+            seed = bytes.fromhex(private_key_hex)
+        except ValueError:
+            seed = b""
+        if len(seed) != _SEED_BYTES:
+            raise IdentityError(f"a private key is {2 * _SEED_BYTES} hexadecimal digits") from None
+        self._signing_key = nacl.signing.SigningKey(seed)
+
+    @classmethod
+    def generate(cls) -> Identity:
+        """Return a new random identity, which lives as long as the process."""
+        return cls(nacl.signing.SigningKey.generate().encode().hex())
+
+    @classmethod
+    def from_env(cls, variable: str = KEY_VARIABLE) -> Identity:
+        """Return the identity whose private key stands in an environment variable as 64 hex digits.
+
+        Raises
+        ------
+        IdentityError
+            If the variable is not set or holds no key.
+        """
+        text = os.environ.get(variable)
+        if not text:
+            raise IdentityError(
+                f"the environment variable {variable} is not set; it takes 64 hexadecimal digits"
+            )
+        try:
+            return cls(text.strip())
+        except IdentityError as error:
+            raise IdentityError(f"{variable}: {error}") from None
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str] | None = None) -> Identity:
+        """Return the identity kept in a file, which is made if it does not exist.
+
+        Parameters
+        ----------
+        path : path, optional
+            None: ``identity.key`` in the user's configuration folder for chaosnb.
+
+        Raises
+        ------
+        IdentityError
+            If others than the owner can read the file, or it holds no key.
+        """
+        file = Path(path) if path is not None else platformdirs.user_config_path("chaosnb") / "identity.key"
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            return cls._read(file)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(nacl.signing.SigningKey.generate().encode().hex() + "\n")
+        return cls._read(file)
+
+    @property
+    def public_key_hex(self) -> str:
+        """The public key as 64 lower-case hex digits."""
+        return self._signing_key.verify_key.encode().hex()
+
+    def sign(self, text: str) -> str:
+        """Return the signature of the text's UTF-8 bytes as 128 lower-case hex digits."""
+        return self._signing_key.sign(text.encode()).signature.hex()
+
+    def __repr__(self) -> str:
+        return f"Identity(public_key_hex={self.public_key_hex!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identity) and self.public_key_hex == other.public_key_hex
+
+    def __hash__(self) -> int:
+        return hash(self.public_key_hex)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            "an Identity cannot be pickled or copied, so that the private key stays in this process"
+        )
+
+    @classmethod
+    def _read(cls, file: Path) -> Identity:
+        if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
+            raise IdentityError(f"others can read {file}; run: chmod 600 {file}")
+        try:
+            return cls(file.read_text().strip())
+        except (IdentityError, UnicodeDecodeError):
+            raise IdentityError(
+                f"{file} does not hold a private key ({2 * _SEED_BYTES} hexadecimal digits); "
+                "mend it, or move it away to have a new one made"
+            ) from None
+
+
+def auth_text(public_key_hex: str, timestamp: str) -> str:
+    """Return the text that an `auth` message signs.
+
+    Examples
+    --------
+    >>> auth_text("ab12", "2026-11-23T00:36:12.345Z")
+    'auth:ab12:2026-11-23T00:36:12.345Z'
+    """
+    return f"auth:{public_key_hex}:{timestamp}"
+
+
+def auth_message(identity: Identity, timestamp: str) -> str:
+    """Return the JSON text of the `auth` message, signed for this time stamp."""
+    key = identity.public_key_hex
+    signature = identity.sign(auth_text(key, timestamp))
+    message = {"type": "auth", "public_key": key, "timestamp": timestamp, "signature": signature}
+    return msgspec.json.encode(message).decode()
+
+
+def http_headers(identity: Identity, method: str, path: str, body: object, timestamp: str) -> dict[str, str]:
+    """Return the headers that sign an HTTP request to a node.
+
+    Parameters
+    ----------
+    identity : Identity
+    method : str
+        Such as ``GET``.
+    path : str
+        Such as ``/api/v1/network/state``.
+    body : object
+        What is sent as JSON; None where there is none.
+    timestamp : str
+        ISO 8601 text.
+    """
+    text = msgspec.json.encode(
+        {"method": method, "path": path, "body": body, "timestamp": timestamp}
+    ).decode()
+    return {
+        "X-Agent-Public-Key": identity.public_key_hex,
+        "X-Agent-Signature": identity.sign(text),
+        "X-Timestamp": timestamp,
+    }
