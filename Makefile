@@ -1,0 +1,68 @@
+# One word each; CI runs the same words (.ci/run). `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LAB_FLAGS ?=
+PYTEST_FLAGS ?=
+
+SYSTEM_BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+CHECKED := $(wildcard chaosnb tests benchmarks docs demo)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench docs screenshots clean
+
+help: ## list these words
+	@awk -F ':.*## ' '/^[a-z]+:[^=].*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(VENV)/.installed ## make .venv with everything that development needs
+
+# Each is made again when the dependencies change, and only then.
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.installed-for-demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[jupyter]"
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "chaosnb needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "'$(PYTHON)' cannot make virtual environments (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A newcomer waits for JupyterLab only; a developer's .venv has it already.
+demo: $(if $(wildcard $(VENV)/.installed),setup,$(VENV)/.installed-for-demo) ## watch a live dashboard: JupyterLab runs notebook 01 by itself (LAB_FLAGS="--no-browser --port 8899")
+	rm -rf build/demo
+	mkdir -p build/demo
+	cp -R notebooks/. build/demo/
+	CHAOSNB_URL=devnet JUPYTER_CONFIG_DIR=build/demo/.jupyter \
+	  $(BIN)/jupyter lab --config=demo/jupyter_lab_config.py $(LAB_FLAGS)
+
+test: setup ## run every test, those in a browser too; a test that cannot run fails
+ifeq ($(SYSTEM_BROWSER),)
+	$(BIN)/python -m playwright install chromium
+endif
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+check: setup ## lint, format and types
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy
+
+bench: setup ## run every benchmark
+	@test -n "$(wildcard benchmarks/bench_*.py)" || { echo "there is no benchmarks/bench_*.py" >&2; exit 1; }
+	@set -e; for script in $(sort $(wildcard benchmarks/bench_*.py)); do \
+	  echo "== $$script"; $(BIN)/python $$script; done
+
+docs: setup ## build the API reference in build/docs
+	$(BIN)/pdoc --docformat numpy --output-directory build/docs chaosnb
+
+screenshots: setup ## make the pictures of the README anew
+	$(BIN)/python docs/screenshots.py
+
+clean: ## remove what the other words made, .venv too
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
