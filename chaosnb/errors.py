@@ -7,6 +7,7 @@
     ├── IdentityError         a key could not be read, or others can read it
     ├── StreamClosedError     the stream was closed before the call
     ├── WaitTimeoutError      what was waited for did not come in time (also a TimeoutError)
+    ├── TransportError        the link to the node could not be made, or broke
     ├── DebugError            the node's debug endpoint did not answer as it should
     ├── DevnetError           the simulated node could not be started
     └── ExportError           a table could not be written
@@ -22,6 +23,7 @@ __all__ = [
     "ExportError",
     "IdentityError",
     "StreamClosedError",
+    "TransportError",
     "WaitTimeoutError",
 ]
 
@@ -57,6 +59,23 @@ class IdentityError(ChaosnbError):
 
 class StreamClosedError(ChaosnbError):
     """The stream is closed; its tables can still be read."""
+
+
+class TransportError(ChaosnbError):
+    """The link to the node could not be made, or broke; a stream tries again by itself.
+
+    Attributes
+    ----------
+    reason : str
+        What happened.
+    code : int or None
+        The WebSocket close code, where there was one.
+    """
+
+    def __init__(self, reason: str, *, code: int | None = None) -> None:
+        self.reason = reason
+        self.code = code
+        super().__init__(reason if code is None else f"{reason} (close code {code})")
 
 
 class WaitTimeoutError(ChaosnbError, TimeoutError):

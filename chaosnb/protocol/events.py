@@ -194,10 +194,14 @@ class Frame(Struct, frozen=True, gc=False):
 
 
 class Control(Struct, frozen=True):
-    """A message that steers the connection and is no event, such as ``auth_success``."""
+    """A message that steers the connection and is no event, such as ``auth_success``.
+
+    `simulated` is true where the node says of itself that its events are simulated.
+    """
 
     type: str
-    connection_id: str | None
+    connection_id: str | None = None
+    simulated: bool = False
 
 
 class Reject(Struct, frozen=True):
@@ -425,9 +429,9 @@ def _decode_leniently(frame: Frame, drift: Counter[str] | None) -> Event | Contr
     if not isinstance(name, str):
         return Reject(frame.data, "the message has no type", frame.received_at_ns)
     if name not in _SHAPES:
-        connection_id = _connection_id(message)
-        if name in _CONTROL_TYPES or connection_id is not None:
-            return Control(name, connection_id)
+        control = _control(name, message)
+        if name in _CONTROL_TYPES or control.connection_id is not None:
+            return control
         return Reject(frame.data, f"unknown event type {name[:64]!r}", frame.received_at_ns)
     unknown: Counter[str] = Counter()
     message = _conform(message, _SHAPES[name], name, unknown)
@@ -441,12 +445,13 @@ def _decode_leniently(frame: Frame, drift: Counter[str] | None) -> Event | Contr
     return result
 
 
-def _connection_id(message: dict[str, Any]) -> str | None:
+def _control(name: str, message: dict[str, Any]) -> Control:
     data = message.get("data")
-    for place in (message, data if isinstance(data, dict) else {}):
-        if isinstance(found := place.get("connection_id"), str):
-            return found
-    return None
+    fields = (data if isinstance(data, dict) else {}) | message
+    connection_id = fields.get("connection_id")
+    return Control(
+        name, connection_id if isinstance(connection_id, str) else None, fields.get("simulated") is True
+    )
 
 
 def _conform(value: Any, shape: _Shape, place: str, unknown: Counter[str]) -> Any:

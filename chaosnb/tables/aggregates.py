@@ -1,0 +1,314 @@
+"""Running aggregates for the live plots: each batch is added once, and history is never read again.
+
+Every aggregate keeps sums per second of event time, so late events count where they belong, and one built from
+parts (`merge`) or in another order gives the same values.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from chaosnb.ingest.session import Batch, Rows
+
+__all__ = ["AGGREGATES", "Aggregates", "BucketSums", "LabelCounts", "LastScores", "Throughput"]
+
+_SECOND_US: Final = 1_000_000
+_WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
+_FIRST_CAPACITY: Final = 1024
+
+AGGREGATES: Final = ("tps", "decisions", "sentiment", "reputation")
+"""The names that `Aggregates.value` knows."""
+
+
+class BucketSums:
+    """Sums of several series per second of event time, kept in order of time.
+
+    Parameters
+    ----------
+    series : int
+        How many series.
+    """
+
+    def __init__(self, series: int) -> None:
+        self._bucket = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
+        self._sums = np.zeros((_FIRST_CAPACITY, series))
+        self._size = 0
+
+    def add(self, timestamp_us: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> None:
+        """Add values, shape (n, series), at these times, shape (n,)."""
+        buckets, place = np.unique(timestamp_us // _SECOND_US, return_inverse=True)
+        sums = np.stack(
+            [np.bincount(place, weights=column, minlength=len(buckets)) for column in values.T], axis=1
+        )
+        self._add_buckets(buckets, sums)
+
+    def merge(self, other: BucketSums) -> None:
+        """Add all that another one holds."""
+        self._add_buckets(other._bucket[: other._size], other._sums[: other._size])
+
+    @property
+    def last(self) -> int | None:
+        """The newest second that has a value, since the epoch."""
+        return int(self._bucket[self._size - 1]) if self._size else None
+
+    @property
+    def first(self) -> int | None:
+        """The oldest second that has a value, since the epoch."""
+        return int(self._bucket[0]) if self._size else None
+
+    def value(self, start: int, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return the buckets from second `start` on that have a value, `width` seconds each, and their sums."""
+        low = int(np.searchsorted(self._bucket[: self._size], start // width * width))
+        coarse = self._bucket[low : self._size] // width * width
+        if not len(coarse):
+            return coarse, self._sums[:0].copy()
+        starts = np.flatnonzero(np.concatenate([[True], coarse[1:] != coarse[:-1]]))
+        return coarse[starts], np.add.reduceat(self._sums[low : self._size], starts, axis=0)
+
+    def _add_buckets(self, buckets: npt.NDArray[np.int64], sums: npt.NDArray[np.float64]) -> None:
+        place = np.searchsorted(self._bucket[: self._size], buckets)
+        known = place < self._size
+        known[known] = self._bucket[place[known]] == buckets[known]
+        self._sums[place[known]] += sums[known]
+        if known.all():
+            return
+        new_buckets, new_sums, new_place = buckets[~known], sums[~known], place[~known]
+        size = self._size + len(new_buckets)
+        if size > len(self._bucket):
+            self._bucket = np.concatenate([self._bucket, np.zeros(size, dtype=np.int64)])
+            self._sums = np.concatenate([self._sums, np.zeros((size, self._sums.shape[1]))])
+        if new_place[0] < self._size:
+            self._bucket[:size] = np.insert(self._bucket[: self._size], new_place, new_buckets)
+            self._sums[:size] = np.insert(self._sums[: self._size], new_place, new_sums, axis=0)
+        else:
+            self._bucket[self._size : size] = new_buckets
+            self._sums[self._size : size] = new_sums
+        self._size = size
+
+
+class Throughput:
+    """Transactions a second: as the network reports them, and as its proposed blocks carry them."""
+
+    def __init__(self) -> None:
+        self._sums = BucketSums(3)  # reported tps, number of reports, transactions in blocks
+
+    def update(self, batch: Batch) -> None:
+        """Add the metrics and blocks of a batch."""
+        if metrics := batch.rows.get("network_metrics"):
+            reported = [event.tps for event in metrics.events]
+            ones = np.ones(len(reported))
+            self._sums.add(metrics.timestamp_us, np.column_stack([reported, ones, 0 * ones]))
+        if blocks := batch.rows.get("block_proposal"):
+            transactions = np.array([len(event.transactions) for event in blocks.events], dtype=float)
+            self._sums.add(
+                blocks.timestamp_us, np.column_stack([0 * transactions, 0 * transactions, transactions])
+            )
+
+    def merge(self, other: Throughput) -> None:
+        """Add all that another one holds."""
+        self._sums.merge(other._sums)
+
+    def value(self, window_s: float | None, points: int) -> pd.DataFrame:
+        """Return columns time, reported, observed (both 1/s; see `Aggregates.value`)."""
+        start, width = _resolution(self._sums, window_s, points)
+        seconds, sums = self._sums.value(start, width)
+        grid = np.arange(seconds[0], seconds[-1] + width, width) if len(seconds) else seconds
+        on_grid = np.zeros((len(grid), 3))
+        on_grid[np.searchsorted(grid, seconds)] = sums
+        with np.errstate(invalid="ignore"):
+            reported = on_grid[:, 0] / on_grid[:, 1]
+        observed = on_grid[:, 2] / width
+        if len(grid):
+            # A bucket that is not over yet, or was not watched from its start, would show a drop that was none.
+            observed[-1] = np.nan
+            if grid[0] <= (self._sums.first or 0):
+                observed[0] = np.nan
+        return pd.DataFrame({"time": _times(grid), "reported": reported, "observed": observed})
+
+
+class LabelCounts:
+    """How often each label of one field came, per second.
+
+    Parameters
+    ----------
+    table : str
+    field : str
+        The event's field that holds the label.
+    labels : sequence of str
+        The labels counted by themselves; all else is ``other``.
+    """
+
+    def __init__(self, table: str, field: str, labels: Sequence[str]) -> None:
+        self._table = table
+        self._field = field
+        self._labels = tuple(labels)
+        self._sums = BucketSums(len(labels) + 1)
+
+    def update(self, batch: Batch) -> None:
+        """Add the events of a batch."""
+        if rows := batch.rows.get(self._table):
+            code_of = {label: code for code, label in enumerate(self._labels)}
+            codes = [code_of.get(getattr(event, self._field), len(code_of)) for event in rows.events]
+            self._sums.add(rows.timestamp_us, np.eye(len(code_of) + 1)[codes])
+
+    def merge(self, other: LabelCounts) -> None:
+        """Add all that another one holds."""
+        self._sums.merge(other._sums)
+
+    def value(self, window_s: float | None, points: int) -> pd.DataFrame:
+        """Return columns time, one for each label, and other: counts per bucket that has any."""
+        start, width = _resolution(self._sums, window_s, points)
+        seconds, sums = self._sums.value(start, width)
+        counts = dict(zip((*self._labels, "other"), sums.astype(np.int64).T, strict=True))
+        return pd.DataFrame({"time": _times(seconds), **counts})
+
+
+class LastScores:
+    """The last score of each agent in each second."""
+
+    def __init__(self) -> None:
+        self._history: dict[str, list[tuple[int, int, int, float]]] = {}  # second, timestamp_us, seq, score
+
+    def update(self, batch: Batch) -> None:
+        """Add the reputation updates of a batch."""
+        if rows := batch.rows.get("reputation_update"):
+            self._add(rows)
+
+    def merge(self, other: LastScores) -> None:
+        """Add all that another one holds."""
+        for agent_id, points in other._history.items():
+            for point in points:
+                self._insert(agent_id, point)
+
+    def value(self, window_s: float | None, points: int) -> pd.DataFrame:
+        """Return columns agent_id, time, score; an agent's line starts with the score it entered the window with."""
+        last = max((history[-1][0] for history in self._history.values()), default=0)
+        first = min((history[0][0] for history in self._history.values()), default=0)
+        start = first if window_s is None else max(first, last - int(window_s))
+        width = _width(last - start, points)
+        agents: list[str] = []
+        seconds: list[int] = []
+        scores: list[float] = []
+        for agent_id in sorted(self._history):
+            history = self._history[agent_id]
+            low = bisect_left(history, (start,))
+            chosen = {max(point[0] // width * width, start): point[3] for point in history[max(low - 1, 0) :]}
+            agents += [agent_id] * len(chosen)
+            seconds += chosen.keys()
+            scores += chosen.values()
+        frame = {
+            "agent_id": pd.Series(agents, dtype="str"),
+            "time": _times(np.array(seconds, dtype=np.int64)),
+        }
+        return pd.DataFrame({**frame, "score": np.array(scores, dtype=float)})
+
+    def _add(self, rows: Rows) -> None:
+        for event, at_us, seq in zip(rows.events, rows.timestamp_us.tolist(), rows.seq, strict=True):
+            self._insert(event.agent_id, (at_us // _SECOND_US, at_us, seq, event.new_score))
+
+    def _insert(self, agent_id: str, point: tuple[int, int, int, float]) -> None:
+        history = self._history.setdefault(agent_id, [])
+        if not history or history[-1][0] < point[0]:
+            history.append(point)
+            return
+        place = bisect_right(history, point)
+        if place and history[place - 1][0] == point[0]:
+            history[place - 1] = point
+        elif history[place][0] != point[0]:
+            insort(history, point)
+
+
+class _Aggregate(Protocol):
+    def update(self, batch: Batch) -> None: ...
+
+    def value(self, window_s: float | None, points: int) -> pd.DataFrame: ...
+
+
+class Aggregates:
+    """All aggregates of a stream; safe to update in one thread and to read in others.
+
+    Examples
+    --------
+    >>> Aggregates().value("decisions").columns.tolist()
+    ['time', 'approve', 'reject', 'other', 'approval_rate']
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_name: dict[str, _Aggregate] = {
+            "tps": Throughput(),
+            "decisions": LabelCounts("block_validation", "decision", ("approve", "reject")),
+            "sentiment": LabelCounts(
+                "consensus_discussion", "sentiment", ("positive", "neutral", "negative")
+            ),
+            "reputation": LastScores(),
+        }
+
+    def update(self, batch: Batch) -> None:
+        """Add a batch."""
+        with self._lock:
+            for aggregate in self._by_name.values():
+                aggregate.update(batch)
+
+    def value(self, name: str, *, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+        """Return one aggregate as a small DataFrame, a row per time bucket.
+
+        Parameters
+        ----------
+        name : {"tps", "decisions", "sentiment", "reputation"}
+        window_s : float or None
+            How many seconds before the newest event it begins; None: with the first.
+        points : int
+            At most about so many buckets; their width is a round number of seconds.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `time` is the bucket's start. tps: `reported` (mean), `observed` (transactions in blocks / width), both
+            1/s. decisions: counts `approve`, `reject`, `other`; `approval_rate` = approve / (approve + reject).
+            sentiment: counts `positive`, `neutral`, `negative`, `other`; `sentiment_index` =
+            (positive - negative) / (positive + neutral + negative). reputation: `agent_id`, `time`, `score`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such aggregate.
+        """
+        if name not in self._by_name:
+            raise ValueError(f"no aggregate {name!r}; there are {', '.join(map(repr, AGGREGATES))}")
+        with self._lock:
+            frame = self._by_name[name].value(window_s, points)
+        if name == "decisions":
+            frame["approval_rate"] = _ratio(frame["approve"], frame["approve"] + frame["reject"])
+        if name == "sentiment":
+            said = frame["positive"] + frame["neutral"] + frame["negative"]
+            frame["sentiment_index"] = _ratio(frame["positive"] - frame["negative"], said)
+        return frame
+
+
+def _ratio(part: pd.Series[Any], whole: pd.Series[Any]) -> npt.NDArray[np.float64]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(part.to_numpy(dtype=float) / whole.to_numpy(dtype=float))
+
+
+def _resolution(sums: BucketSums, window_s: float | None, points: int) -> tuple[int, int]:
+    """Return the first second to show and the width of a bucket in seconds."""
+    first, last = sums.first or 0, sums.last or 0
+    start = first if window_s is None else max(first, last - int(window_s))
+    return start, _width(last - start, points)
+
+
+def _width(span: int, points: int) -> int:
+    least = span / max(points, 1)
+    return next((width for width in _WIDTHS_S if width >= least), int(least // 86_400 + 1) * 86_400)
+
+
+def _times(seconds: npt.NDArray[np.int64]) -> pd.Series[Any]:
+    return pd.Series(seconds * _SECOND_US, dtype="datetime64[us, UTC]")

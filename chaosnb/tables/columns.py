@@ -1,0 +1,244 @@
+"""Growable columns whose snapshots cost nothing by the row and are safe to write to.
+
+Fixed-width values live in a numpy buffer with spare room. Over the *whole* buffer the column holds one
+pandas Series, its owner; a snapshot is a slice of it. As both share the buffer, pandas' copy-on-write sees a
+second owner and copies before any write by the user, so neither the column nor another snapshot can change.
+That holds only while the column keeps the owner, and only if no value that a snapshot shows is ever written
+again: what must be reordered below that mark moves to a new buffer.
+
+Text and lists live in Arrow arrays, which never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from chaosnb.protocol.schema import Column
+
+__all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "make_column"]
+
+_FIRST_CAPACITY: Final = 1024
+_MOST_OWNERS: Final = 64
+_SEGMENT_ROWS: Final = 2**18
+_STR: Final = pd.StringDtype("pyarrow", na_value=np.nan)
+
+
+class GrowableColumn(Protocol):
+    """What a table needs of a column."""
+
+    def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
+        """Add values at the end."""
+
+    def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
+        """Put the values from `start` on into a new order, leaving snapshots as they are."""
+
+    def snapshot(self) -> pd.Series[Any]:
+        """Return all values as a Series that later changes do not reach."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in use."""
+
+
+class _Buffer:
+    """A numpy array with spare room at its end, and the pandas Series that own the whole of it."""
+
+    def __init__(self, dtype: str) -> None:
+        self.values: npt.NDArray[Any] = np.zeros(_FIRST_CAPACITY, dtype=dtype)
+        self.size = 0
+        self.owners: list[pd.Series[Any]] = []
+        self._shown = 0
+
+    def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
+        new_size = self.size + len(values)
+        if new_size > len(self.values):
+            self.move(np.concatenate([self.values, np.zeros_like(self.values, shape=new_size)]))
+        self.values[self.size : new_size] = values
+        self.size = new_size
+
+    def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
+        tail = self.values[start : self.size][order]
+        if start < self._shown:
+            self.move(self.values.copy())
+        self.values[start : self.size] = tail
+
+    def move(self, values: npt.NDArray[Any]) -> None:
+        """Go on in another array: the old one is left to the snapshots that show it."""
+        self.values = values
+        self.owners = []
+        self._shown = 0
+
+    def show(self) -> pd.Series[Any]:
+        self._shown = self.size
+        return self.owners[-1].iloc[: self.size]
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.values.itemsize
+
+
+class FixedColumn:
+    """A column of numbers or time stamps.
+
+    Parameters
+    ----------
+    dtype : str
+        The numpy dtype of the buffer.
+    pandas_dtype : str
+        What the buffer is shown as, such as ``datetime64[us, UTC]`` over int64.
+
+    Examples
+    --------
+    >>> column = FixedColumn("int64", "int64")
+    >>> column.append([1, 2, 3])
+    >>> column.snapshot().tolist()
+    [1, 2, 3]
+    """
+
+    def __init__(self, dtype: str, pandas_dtype: str) -> None:
+        self._buffer = _Buffer(dtype)
+        self._pandas_dtype = pandas_dtype
+
+    def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
+        """Add values at the end."""
+        self._buffer.append(values)
+
+    def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
+        """Put the values from `start` on into a new order, leaving snapshots as they are."""
+        self._buffer.reorder(start, order)
+
+    def values(self, start: int = 0) -> npt.NDArray[Any]:
+        """Return a copy of the values from `start` on."""
+        return self._buffer.values[start : self._buffer.size].copy()
+
+    def position_of(self, value: int, stop: int) -> int:
+        """Return where a value goes, after equal ones, among the first `stop` values, which are sorted."""
+        return int(np.searchsorted(self._buffer.values[:stop], value, side="right"))
+
+    def snapshot(self) -> pd.Series[Any]:
+        """Return all values as a Series that later changes do not reach."""
+        if not self._buffer.owners:
+            self._buffer.owners.append(pd.Series(self._buffer.values, dtype=self._pandas_dtype, copy=False))
+        return self._buffer.show()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in use."""
+        return self._buffer.nbytes
+
+
+class CategoryColumn:
+    """A column of text with few distinct values, kept as codes; categories stand in order of first arrival.
+
+    Examples
+    --------
+    >>> column = CategoryColumn()
+    >>> column.append(["approve", "reject", "approve"])
+    >>> column.snapshot().cat.codes.tolist()
+    [0, 1, 0]
+    """
+
+    def __init__(self) -> None:
+        self._buffer = _Buffer("int8")
+        self._code_of: dict[str, int] = {}
+        self._owner_categories = 0
+
+    def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
+        """Add values at the end."""
+        code_of = self._code_of
+        codes = [code_of.setdefault(value, len(code_of)) for value in values]
+        dtype = _code_dtype(len(code_of))
+        if self._buffer.values.dtype != dtype:
+            self._buffer.move(self._buffer.values.astype(dtype))
+        self._buffer.append(codes)
+
+    def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
+        """Put the values from `start` on into a new order, leaving snapshots as they are."""
+        self._buffer.reorder(start, order)
+
+    def snapshot(self) -> pd.Series[Any]:
+        """Return all values as a categorical Series that later changes do not reach."""
+        buffer = self._buffer
+        if not buffer.owners or self._owner_categories != len(self._code_of):
+            if len(buffer.owners) >= _MOST_OWNERS:
+                buffer.move(buffer.values.copy())
+            self._owner_categories = len(self._code_of)
+            dtype = pd.CategoricalDtype(pd.Index(list(self._code_of), dtype=_STR))
+            values = pd.Categorical.from_codes(buffer.values, dtype=dtype, validate=False)
+            buffer.owners.append(pd.Series(values, copy=False))
+        return buffer.show()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in use."""
+        return self._buffer.nbytes + sum(map(len, self._code_of))
+
+
+class ArrowColumn:
+    """A column of text or lists in Arrow arrays, which are merged as they grow so that few are left.
+
+    Parameters
+    ----------
+    arrow_type : pyarrow.DataType
+
+    Examples
+    --------
+    >>> column = ArrowColumn(pa.large_string())
+    >>> column.append(["0xab", "0xcd"])
+    >>> column.snapshot().tolist()
+    ['0xab', '0xcd']
+    """
+
+    def __init__(self, arrow_type: Any) -> None:
+        self._type = arrow_type
+        self._chunks: list[Any] = []
+
+    def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
+        """Add values at the end."""
+        self._chunks.append(pa.array(values, type=self._type))
+        chunks = self._chunks
+        while len(chunks) > 1 and len(chunks[-2]) <= 2 * len(chunks[-1]) <= 2 * _SEGMENT_ROWS:
+            chunks[-2:] = [pa.concat_arrays(chunks[-2:])]
+
+    def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
+        """Put the values from `start` on into a new order, leaving snapshots as they are."""
+        everything = pa.chunked_array(self._chunks, type=self._type)
+        head, tail = everything.slice(0, start), everything.slice(start).take(pa.array(order))
+        self._chunks = [chunk for part in (head, tail) for chunk in part.chunks if len(chunk)]
+
+    def snapshot(self) -> pd.Series[Any]:
+        """Return all values as a Series that later changes do not reach."""
+        chunked = pa.chunked_array(self._chunks, type=self._type)
+        dtype: Any = _STR if pa.types.is_large_string(self._type) else pd.ArrowDtype(self._type)
+        return pd.Series(dtype.__from_arrow__(chunked), copy=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in use."""
+        return sum(chunk.nbytes for chunk in self._chunks)
+
+
+def make_column(column: Column) -> GrowableColumn:
+    """Return an empty growable column for a column of the schema."""
+    if column.kind == "time":
+        return FixedColumn("int64", column.dtype)
+    if column.kind in ("integer", "number", "duration"):
+        return FixedColumn(column.dtype, column.dtype)
+    if column.kind == "category":
+        return CategoryColumn()
+    if column.kind == "texts":
+        return ArrowColumn(pa.list_(pa.string()))
+    if column.kind == "records":
+        return ArrowColumn(pa.list_(pa.struct([(name, pa.string()) for name in column.fields])))
+    return ArrowColumn(pa.large_string())
+
+
+def _code_dtype(categories: int) -> str:
+    # The width that pandas itself would choose; with any other it would convert, and so copy, the codes.
+    return "int8" if categories < 127 else "int16" if categories < 32_767 else "int32"

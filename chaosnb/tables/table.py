@@ -1,0 +1,154 @@
+"""One table: rows of one event type in, DataFrames out, ordered by ``(timestamp, seq)``.
+
+Rows wait as they came until there are some hundreds of them or somebody looks, since turning many into
+columns at once is far cheaper than one by one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from chaosnb.ingest.session import Rows
+from chaosnb.protocol.iso8601 import duration_seconds
+from chaosnb.protocol.schema import Column, TableSchema
+from chaosnb.tables.columns import FixedColumn, GrowableColumn, make_column
+
+__all__ = ["Table"]
+
+_FLUSH_ROWS: Final = 512
+
+
+class Table:
+    """Rows of one event type; safe to append to in one thread and to look at in others.
+
+    Parameters
+    ----------
+    schema : TableSchema
+
+    Examples
+    --------
+    >>> from chaosnb.protocol.schema import TABLES
+    >>> table = Table(TABLES["network_metrics"])
+    >>> table.snapshot().dtypes["tps"]
+    dtype('float64')
+    """
+
+    def __init__(self, schema: TableSchema) -> None:
+        self.schema = schema
+        self._columns: dict[str, GrowableColumn] = {
+            column.name: make_column(column) for column in schema.columns
+        }
+        self._extract: dict[str, Callable[[Rows], Any]] = {c.name: _extractor(c) for c in schema.columns}
+        self._timestamp = self._fixed("timestamp")
+        self._seq = self._fixed("seq")
+        self._pending: list[Rows] = []
+        self._pending_rows = 0
+        self._rows = 0
+        self._last_us = -(2**63)
+        self._late = 0
+        self._frame: pd.DataFrame | None = None
+        self._lock = threading.Lock()
+
+    def append(self, rows: Rows) -> None:
+        """Add rows that came after all that were added before."""
+        with self._lock:
+            self._pending.append(rows)
+            self._pending_rows += len(rows.events)
+            self._frame = None
+            if self._pending_rows >= _FLUSH_ROWS:
+                self._flush()
+
+    def snapshot(self) -> pd.DataFrame:
+        """Return the table as a DataFrame, which the caller may change at will.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Ordered by ``timestamp``, rows of one time by ``seq``; the index counts from 0.
+        """
+        with self._lock:
+            if self._frame is None:
+                self._flush()
+                series = {name: column.snapshot() for name, column in self._columns.items()}
+                self._frame = pd.DataFrame(series, copy=False)
+            return self._frame.copy(deep=False)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it holds."""
+        return self._rows + self._pending_rows
+
+    @property
+    def late(self) -> int:
+        """How many rows came after one with a later `timestamp`, and were put in their place."""
+        return self._late
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows that are in columns."""
+        with self._lock:
+            self._flush()
+            return sum(column.nbytes for column in self._columns.values())
+
+    def _fixed(self, name: str) -> FixedColumn:
+        column = self._columns[name]
+        if not isinstance(column, FixedColumn):
+            raise TypeError(f"column {name!r} of table {self.schema.name!r} must be of fixed width")
+        return column
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        rows = self._pending[0] if len(self._pending) == 1 else _joined(self._pending)
+        start = self._rows
+        for name, column in self._columns.items():
+            column.append(self._extract[name](rows))
+        self._rows += len(rows.events)
+        self._pending, self._pending_rows = [], 0
+        self._put_in_order(start, rows.timestamp_us)
+
+    def _put_in_order(self, start: int, timestamp_us: npt.NDArray[np.int64]) -> None:
+        latest = np.maximum.accumulate(np.concatenate([[self._last_us], timestamp_us]))
+        late = int((timestamp_us < latest[:-1]).sum())
+        if late:
+            self._late += late
+            first = min(start, self._timestamp.position_of(int(timestamp_us.min()), start))
+            order = np.lexsort((self._seq.values(first), self._timestamp.values(first)))
+            for column in self._columns.values():
+                column.reorder(first, order)
+        self._last_us = int(latest[-1])
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    return Rows(
+        [event for part in parts for event in part.events],
+        np.concatenate([part.timestamp_us for part in parts]),
+        [at for part in parts for at in part.received_at_ns],
+        [seq for part in parts for seq in part.seq],
+    )
+
+
+def _extractor(column: Column) -> Callable[[Rows], Any]:
+    """Return what takes a column's values out of rows."""
+    if column.name == "timestamp":
+        return lambda rows: rows.timestamp_us
+    if column.name == "received_at":
+        return lambda rows: np.array(rows.received_at_ns, dtype=np.int64) // 1_000
+    if column.name == "seq":
+        return lambda rows: rows.seq
+    get = attrgetter(".".join(column.path))
+    if column.kind == "duration":
+        return lambda rows: [duration_seconds(get(event)) for event in rows.events]
+    if column.kind == "records":
+        return lambda rows: msgspec.to_builtins([get(event) for event in rows.events])
+    if column.kind == "json":
+        return lambda rows: [msgspec.json.encode(get(event)).decode() for event in rows.events]
+    return lambda rows: list(map(get, rows.events))
