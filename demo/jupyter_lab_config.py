@@ -1,4 +1,4 @@
-"""JupyterLab's settings for ``make demo``: a copy of the notebooks, a clean workspace, and notebook 01 running."""
+"""JupyterLab's settings for ``make demo``: copied notebooks, a clean workspace, notebook 01 running by itself."""
 
 import os
 from pathlib import Path
@@ -14,6 +14,6 @@ c.LabApp.default_url = "/lab/tree/01_live_stream.ipynb"
 c.LabApp.workspaces_dir = str(ROOT / ".jupyter" / "workspaces")
 c.LabApp.extra_labextensions_path = [str(HERE / "labextensions")]
 
-# No questions and no calls home while a newcomer watches.
+# No calls home while a newcomer watches; the extension's package.json switches off the question about news.
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

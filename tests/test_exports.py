@@ -1,0 +1,49 @@
+"""What the package offers by name: every name is there, documented, and errors have one root."""
+
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+
+import chaosnb
+from chaosnb import errors
+
+
+def modules() -> list[ModuleType]:
+    names = [info.name for info in pkgutil.walk_packages(chaosnb.__path__, "chaosnb.")]
+    return [chaosnb, *(importlib.import_module(name) for name in names if not name.endswith("__main__"))]
+
+
+def test_every_name_in_every_all_exists_once() -> None:
+    for module in modules():
+        names = module.__all__
+        assert len(set(names)) == len(names), f"{module.__name__}.__all__ names something twice"
+        missing = [name for name in names if not hasattr(module, name)]
+        assert not missing, f"{module.__name__}.__all__ names what is not there: {missing}"
+
+
+def test_every_public_function_class_and_module_has_a_docstring() -> None:
+    for name in chaosnb.__all__:
+        thing = getattr(chaosnb, name)
+        if inspect.isroutine(thing) or inspect.isclass(thing) or inspect.ismodule(thing):
+            assert (thing.__doc__ or "").strip(), f"chaosnb.{name} has no docstring"
+
+
+def test_dir_shows_every_public_name() -> None:
+    assert set(chaosnb.__all__) <= set(dir(chaosnb))
+
+
+def test_every_error_is_a_chaosnb_error_and_drawn_in_the_tree() -> None:
+    found = {
+        thing
+        for module in modules()
+        for name, thing in vars(module).items()
+        if inspect.isclass(thing)
+        and issubclass(thing, BaseException)
+        and thing.__module__.startswith("chaosnb")
+        and not name.startswith("_")
+    }
+    assert found
+    for error in found:
+        assert issubclass(error, errors.ChaosnbError), f"{error.__module__}.{error.__name__}"
+        assert error.__name__ in (errors.__doc__ or ""), f"{error.__name__} is not drawn in errors.py"
