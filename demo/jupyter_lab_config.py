@@ -1,4 +1,4 @@
-"""JupyterLab's settings for ``make demo``: copied notebooks, a clean workspace, notebook 01 running by itself."""
+"""JupyterLab's settings for ``make demo``: copied notebooks, a clean workspace, notebook 01 run by itself."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The rules of the house, read from the source: who may import whom, and what no module may hold.
 
-`ROOMS` is the table of CONTRIBUTING.md in a form that can be checked; a new top-level module needs a line in it.
+`ROOMS` is the table of CONTRIBUTING.md in a form that can be checked; a new top-level module needs a line.
 """
 
 import ast
