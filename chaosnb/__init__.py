@@ -1,4 +1,71 @@
-"""Live ChaosChain events as pandas DataFrames, plots and citable exports in a notebook."""
+"""Live ChaosChain events as pandas DataFrames, plots and citable exports in a notebook.
+
+>>> import chaosnb
+>>> with chaosnb.stream(["blocks", "network"], url="devnet") as s:
+...     s.wait(events=10, timeout=30)
+...     s.network_metrics.columns.tolist()[:3]
+['timestamp', 'block_height', 'tps']
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from chaosnb.errors import (
+    ChaosnbError,
+    CredentialsError,
+    DebugError,
+    DevnetError,
+    ExportError,
+    IdentityError,
+    StreamClosedError,
+    TransportError,
+    WaitTimeoutError,
+)
+from chaosnb.ingest.status import Status
+from chaosnb.live import Stream, connect, stream
+from chaosnb.protocol.signing import Identity
+from chaosnb.runtime import run
+
+if TYPE_CHECKING:
+    from chaosnb import figures
+    from chaosnb.devnet import Devnet
 
 __version__ = "0.1.0.dev0"
-__all__ = ["__version__"]
+
+__all__ = [
+    "ChaosnbError",
+    "CredentialsError",
+    "DebugError",
+    "Devnet",
+    "DevnetError",
+    "ExportError",
+    "Identity",
+    "IdentityError",
+    "Status",
+    "Stream",
+    "StreamClosedError",
+    "TransportError",
+    "WaitTimeoutError",
+    "__version__",
+    "connect",
+    "figures",
+    "run",
+    "stream",
+]
+
+# Loaded at first use, so that `import chaosnb` stays quick.
+_LAZY = {"Devnet": ("chaosnb.devnet", "Devnet"), "figures": ("chaosnb.figures", None)}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'chaosnb' has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    loaded = importlib.import_module(module)
+    return loaded if attribute is None else getattr(loaded, attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,28 +6,19 @@ A stream does not run on the kernel's loop, since there it stands still for as l
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
 import importlib
 import threading
 import time
-import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
-__all__ = ["Closable", "LoopThread", "close_at_exit", "run", "wait_until"]
+__all__ = ["LoopThread", "run", "wait_until"]
 
 T = TypeVar("T")
 
 # Longer waits were seen not to end on an interrupt in a kernel.
 _SLICE_S: Final = 0.2
-
-
-class Closable(Protocol):
-    """Something with a `close` method."""
-
-    def close(self) -> None:
-        """End it."""
 
 
 class LoopThread:
@@ -126,20 +117,6 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(coroutine)
     _nesting().apply(loop)
     return loop.run_until_complete(coroutine)
-
-
-def close_at_exit(thing: Closable) -> None:
-    """Have `thing.close()` called when the interpreter ends, unless it is gone by then."""
-    _open_things.add(thing)
-
-
-_open_things: Final[weakref.WeakSet[Closable]] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    for thing in list(_open_things):
-        thing.close()
 
 
 def _nesting() -> Any:

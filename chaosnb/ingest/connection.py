@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -40,8 +40,8 @@ _frame_log: Final = logging.getLogger("chaosnb.frames")
 class Incident(Struct, frozen=True):
     """A step of the connection.
 
-    `at_ns` is when (nanoseconds since the epoch), `state` the state entered, `detail` what happened, `code` the
-    close code or error code, `delay_s` the seconds until the next try.
+    `at_ns` is when (nanoseconds since the epoch), `state` the state entered, `detail` what happened, `code`
+    the close code or error code, `delay_s` the seconds until the next try.
     """
 
     at_ns: int
@@ -96,7 +96,7 @@ class Connection:
         self.state: State = "connecting"
         self.ledger = GapLedger()
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch]:
         """Connect, stay connected, and give every batch; ends only by an error or by cancellation.
 
         Raises

@@ -90,9 +90,9 @@ class Session:
     Examples
     --------
     >>> session = Session(["network"], Identity.generate())
-    >>> batch = session.feed([Frame(b"nonsense", 5)])
+    >>> batch = session.feed([Frame(b"{oops", 5)])
     >>> batch.events, batch.rejects[0].reason
-    (0, 'malformed JSON: expected `null` (byte 1)')
+    (0, 'malformed JSON: object keys must be strings (byte 1)')
     """
 
     def __init__(self, topics: Iterable[str], identity: Identity) -> None:

@@ -1,7 +1,7 @@
 """Running aggregates for the live plots: each batch is added once, and history is never read again.
 
-Every aggregate keeps sums per second of event time, so late events count where they belong, and one built from
-parts (`merge`) or in another order gives the same values.
+Every aggregate keeps sums per second of event time, so late events count where they belong, and one built
+from parts (`merge`) or in another order gives the same values.
 """
 
 from __future__ import annotations
@@ -41,22 +41,15 @@ class BucketSums:
         self._sums = np.zeros((_FIRST_CAPACITY, series))
         self._size = 0
 
-    def add(self, timestamp_us: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> None:
+    def add(self, timestamp_us: npt.NDArray[np.int64], values: npt.NDArray[np.floating]) -> None:
         """Add values, shape (n, series), at these times, shape (n,)."""
         buckets, place = np.unique(timestamp_us // _SECOND_US, return_inverse=True)
-        sums = np.stack(
-            [np.bincount(place, weights=column, minlength=len(buckets)) for column in values.T], axis=1
-        )
-        self._add_buckets(buckets, sums)
+        sums = [np.bincount(place, column, len(buckets)) for column in values.T]
+        self._add_buckets(buckets, np.column_stack(sums).astype(np.float64))
 
     def merge(self, other: BucketSums) -> None:
         """Add all that another one holds."""
         self._add_buckets(other._bucket[: other._size], other._sums[: other._size])
-
-    @property
-    def last(self) -> int | None:
-        """The newest second that has a value, since the epoch."""
-        return int(self._bucket[self._size - 1]) if self._size else None
 
     @property
     def first(self) -> int | None:
@@ -64,7 +57,7 @@ class BucketSums:
         return int(self._bucket[0]) if self._size else None
 
     def value(self, start: int, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return the buckets from second `start` on that have a value, `width` seconds each, and their sums."""
+        """Return the buckets of `width` seconds from second `start` on that have a value, and their sums."""
         low = int(np.searchsorted(self._bucket[: self._size], start // width * width))
         coarse = self._bucket[low : self._size] // width * width
         if not len(coarse):
@@ -115,9 +108,8 @@ class Throughput:
         """Add all that another one holds."""
         self._sums.merge(other._sums)
 
-    def value(self, window_s: float | None, points: int) -> pd.DataFrame:
+    def value(self, start: int, width: int) -> pd.DataFrame:
         """Return columns time, reported, observed (both 1/s; see `Aggregates.value`)."""
-        start, width = _resolution(self._sums, window_s, points)
         seconds, sums = self._sums.value(start, width)
         grid = np.arange(seconds[0], seconds[-1] + width, width) if len(seconds) else seconds
         on_grid = np.zeros((len(grid), 3))
@@ -126,9 +118,9 @@ class Throughput:
             reported = on_grid[:, 0] / on_grid[:, 1]
         observed = on_grid[:, 2] / width
         if len(grid):
-            # A bucket that is not over yet, or was not watched from its start, would show a drop that was none.
+            # A bucket that is not over yet, or was not watched from its start, would show a false drop.
             observed[-1] = np.nan
-            if grid[0] <= (self._sums.first or 0):
+            if grid[0] == (self._sums.first or 0) // width * width:
                 observed[0] = np.nan
         return pd.DataFrame({"time": _times(grid), "reported": reported, "observed": observed})
 
@@ -162,9 +154,8 @@ class LabelCounts:
         """Add all that another one holds."""
         self._sums.merge(other._sums)
 
-    def value(self, window_s: float | None, points: int) -> pd.DataFrame:
+    def value(self, start: int, width: int) -> pd.DataFrame:
         """Return columns time, one for each label, and other: counts per bucket that has any."""
-        start, width = _resolution(self._sums, window_s, points)
         seconds, sums = self._sums.value(start, width)
         counts = dict(zip((*self._labels, "other"), sums.astype(np.int64).T, strict=True))
         return pd.DataFrame({"time": _times(seconds), **counts})
@@ -187,12 +178,8 @@ class LastScores:
             for point in points:
                 self._insert(agent_id, point)
 
-    def value(self, window_s: float | None, points: int) -> pd.DataFrame:
-        """Return columns agent_id, time, score; an agent's line starts with the score it entered the window with."""
-        last = max((history[-1][0] for history in self._history.values()), default=0)
-        first = min((history[0][0] for history in self._history.values()), default=0)
-        start = first if window_s is None else max(first, last - int(window_s))
-        width = _width(last - start, points)
+    def value(self, start: int, width: int) -> pd.DataFrame:
+        """Return columns agent_id, time, score; a line begins with the score held when the window began."""
         agents: list[str] = []
         seconds: list[int] = []
         scores: list[float] = []
@@ -228,7 +215,7 @@ class LastScores:
 class _Aggregate(Protocol):
     def update(self, batch: Batch) -> None: ...
 
-    def value(self, window_s: float | None, points: int) -> pd.DataFrame: ...
+    def value(self, start: int, width: int) -> pd.DataFrame: ...
 
 
 class Aggregates:
@@ -242,6 +229,7 @@ class Aggregates:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._seconds: tuple[int, int] | None = None
         self._by_name: dict[str, _Aggregate] = {
             "tps": Throughput(),
             "decisions": LabelCounts("block_validation", "decision", ("approve", "reject")),
@@ -254,6 +242,7 @@ class Aggregates:
     def update(self, batch: Batch) -> None:
         """Add a batch."""
         with self._lock:
+            self._watch(batch)
             for aggregate in self._by_name.values():
                 aggregate.update(batch)
 
@@ -271,10 +260,12 @@ class Aggregates:
         Returns
         -------
         pandas.DataFrame
-            `time` is the bucket's start. tps: `reported` (mean), `observed` (transactions in blocks / width), both
-            1/s. decisions: counts `approve`, `reject`, `other`; `approval_rate` = approve / (approve + reject).
+            `time` is the bucket's start.
+            tps: `reported` (mean) and `observed` (transactions in blocks / width), both 1/s.
+            decisions: counts `approve`, `reject`, `other`; `approval_rate` = approve / (approve + reject).
             sentiment: counts `positive`, `neutral`, `negative`, `other`; `sentiment_index` =
-            (positive - negative) / (positive + neutral + negative). reputation: `agent_id`, `time`, `score`.
+            (positive - negative) / (positive + neutral + negative).
+            reputation: `agent_id`, `time`, `score`.
 
         Raises
         ------
@@ -284,7 +275,9 @@ class Aggregates:
         if name not in self._by_name:
             raise ValueError(f"no aggregate {name!r}; there are {', '.join(map(repr, AGGREGATES))}")
         with self._lock:
-            frame = self._by_name[name].value(window_s, points)
+            first, last = self._seconds or (0, 0)
+            start = first if window_s is None else max(first, last - int(window_s))
+            frame = self._by_name[name].value(start, _width(last - start, points))
         if name == "decisions":
             frame["approval_rate"] = _ratio(frame["approve"], frame["approve"] + frame["reject"])
         if name == "sentiment":
@@ -292,17 +285,17 @@ class Aggregates:
             frame["sentiment_index"] = _ratio(frame["positive"] - frame["negative"], said)
         return frame
 
+    def _watch(self, batch: Batch) -> None:
+        for name, rows in batch.rows.items():
+            if name != "error":
+                first, last = int(rows.timestamp_us.min()), int(rows.timestamp_us.max())
+                seen = self._seconds or (first // _SECOND_US, last // _SECOND_US)
+                self._seconds = min(seen[0], first // _SECOND_US), max(seen[1], last // _SECOND_US)
+
 
 def _ratio(part: pd.Series[Any], whole: pd.Series[Any]) -> npt.NDArray[np.float64]:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(part.to_numpy(dtype=float) / whole.to_numpy(dtype=float))
-
-
-def _resolution(sums: BucketSums, window_s: float | None, points: int) -> tuple[int, int]:
-    """Return the first second to show and the width of a bucket in seconds."""
-    first, last = sums.first or 0, sums.last or 0
-    start = first if window_s is None else max(first, last - int(window_s))
-    return start, _width(last - start, points)
 
 
 def _width(span: int, points: int) -> int:

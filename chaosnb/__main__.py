@@ -1,0 +1,6 @@
+"""``python -m chaosnb``."""
+
+from chaosnb.cli import main
+
+if __name__ == "__main__":
+    main()

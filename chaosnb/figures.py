@@ -1,0 +1,309 @@
+"""Aggregated frames in, plotly figure *specifications* out: the same ones serve static and live plots.
+
+A specification is a plain ``dict`` with ``data`` and ``layout``. Time is float64 milliseconds since 1970
+(UTC), the form that plotly reads fastest; pass a specification to ``plotly.graph_objects.Figure`` or to
+`chaosnb.notebook.LivePlot`. Nothing is computed here but which agents moved most: the numbers come from
+`chaosnb.tables.aggregates`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+__all__ = ["FIGURES", "PALETTE", "decisions", "label", "mark_gaps", "reputation", "sentiment", "tps"]
+
+Spec = dict[str, Any]
+Floats = NDArray[np.float64]
+
+PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+"""Okabe and Ito's colours, which colour-blind readers can tell apart; grey stands in for their black."""
+
+_BLUE, _ORANGE, _GREEN, _PINK, _SKY, _RED, _YELLOW, _GREY = PALETTE
+_LABEL_LENGTH: Final = 28
+_MARKED_GAPS: Final = 50
+_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;", "$": "&#36;"})
+
+
+def tps(frame: pd.DataFrame) -> Spec:
+    """Draw the transactions per second that nodes report and that blocks hold.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns `time`, `reported` and `observed`, both in transactions per second.
+
+    Returns
+    -------
+    dict
+        A plotly figure specification.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> time = pd.date_range("2026-01-01", periods=2, freq="s", tz="UTC")
+    >>> spec = tps(pd.DataFrame({"time": time, "reported": [90.0, 110.0], "observed": [80.0, 95.0]}))
+    >>> [trace["name"] for trace in spec["data"]]
+    ['reported by nodes', 'observed in blocks']
+    >>> spec["layout"]["yaxis"]["title"]["text"]
+    'transactions per second'
+    """
+    x = _milliseconds(frame)
+    # Nodes report less often than there are buckets: their line joins the values across the empty ones.
+    reported = _line(x, frame["reported"], "reported by nodes", _BLUE, "%{y:.1f} tx/s", connectgaps=True)
+    observed = _line(x, frame["observed"], "observed in blocks", _ORANGE, "%{y:.1f} tx/s")
+    layout = _layout("Transactions", "transactions per second", empty=not len(x))
+    layout["yaxis"]["rangemode"] = "tozero"
+    return {"data": [reported, observed], "layout": layout}
+
+
+def decisions(frame: pd.DataFrame) -> Spec:
+    """Draw the votes on blocks, stacked, and the share that approves.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns `time`, `approve`, `reject` and `other` (votes per bucket) and `approval_rate` (0 to 1).
+
+    Returns
+    -------
+    dict
+        A plotly figure specification; the rate has its own axis, in percent.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> time = pd.date_range("2026-01-01", periods=2, freq="s", tz="UTC")
+    >>> counts = {"approve": [3, 1], "reject": [1, 1], "other": [0, 0], "approval_rate": [0.75, 0.5]}
+    >>> spec = decisions(pd.DataFrame({"time": time, **counts}))
+    >>> [trace["name"] for trace in spec["data"]], spec["data"][-1]["y"].tolist()
+    (['approve', 'reject', 'approval rate'], [75.0, 50.0])
+    """
+    bars = [("approve", _SKY), ("reject", _RED)]
+    rate = _floats(frame, "approval_rate") * 100.0
+    spec = _stacked(frame, bars, "votes", "Decisions on blocks")
+    line = _line(_milliseconds(frame), rate, "approval rate", _PINK, "%{y:.1f} %", yaxis="y2")
+    spec["data"].append(line)
+    spec["layout"]["yaxis2"] = _second_axis("approval rate (%)", [0, 100])
+    return spec
+
+
+def sentiment(frame: pd.DataFrame) -> Spec:
+    """Draw what agents say about blocks, stacked by sentiment, and the sentiment index.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns `time`, `positive`, `neutral`, `negative` and `other` (messages per bucket) and
+        `sentiment_index` (−1 to 1).
+
+    Returns
+    -------
+    dict
+        A plotly figure specification; the index has its own axis.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> time = pd.date_range("2026-01-01", periods=1, freq="s", tz="UTC")
+    >>> counts = {"positive": [2], "neutral": [1], "negative": [1], "other": [1], "sentiment_index": [0.25]}
+    >>> [trace["name"] for trace in sentiment(pd.DataFrame({"time": time, **counts}))["data"]]
+    ['positive', 'neutral', 'negative', 'other', 'index']
+    """
+    bars = [("positive", _GREEN), ("neutral", _SKY), ("negative", _RED)]
+    spec = _stacked(frame, bars, "messages", "Sentiment of discussions")
+    index = _floats(frame, "sentiment_index")
+    spec["data"].append(_line(_milliseconds(frame), index, "index", _PINK, "%{y:.2f}", yaxis="y2"))
+    spec["layout"]["yaxis2"] = _second_axis("sentiment index (−1 to 1)", [-1, 1])
+    return spec
+
+
+def reputation(frame: pd.DataFrame, agents: Iterable[str] | None = None, top: int = 8) -> Spec:
+    """Draw the reputation of the chosen agents, or of those whose score moved most.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns `agent_id`, `time` and `score`, sorted by agent and then by time.
+    agents : iterable of str, optional
+        The agents to draw; without it, the `top` ones by change between their first and last score.
+    top : int
+        How many agents to draw if none are chosen.
+
+    Returns
+    -------
+    dict
+        A plotly figure specification with one line an agent.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> time = pd.to_datetime(["2026-01-01", "2026-01-02"] * 2, utc=True)
+    >>> columns = {"agent_id": ["a", "a", "<b>", "<b>"], "time": time, "score": [1.0, 1.1, 5.0, 2.0]}
+    >>> [trace["name"] for trace in reputation(pd.DataFrame(columns), top=1)["data"]]
+    ['&lt;b&gt;']
+    """
+    chosen = sorted(set(agents)) if agents is not None else _movers(frame, top)
+    rows = frame[frame["agent_id"].isin(chosen)]
+    x, score, ids = _milliseconds(rows), _floats(rows, "score"), rows["agent_id"].to_numpy(dtype=object)
+    lines = []
+    for agent, (color, dash) in zip(chosen, _styles(chosen), strict=True):
+        own = ids == agent
+        line = _line(x[own], score[own], label(agent), color, "%{y:.2f}", connectgaps=True)
+        # The agent's own identity, so that hiding a line in the legend survives a change of the top movers.
+        lines.append({**line, "uid": f"a{zlib.crc32(agent.encode('utf-8', 'replace')):08x}"})
+        lines[-1]["line"]["dash"] = dash
+    title = "Reputation" if agents is not None else "Reputation: top movers"
+    layout = _layout(title, "reputation score", empty=not len(x))
+    # Without any trace plotly leaves the axes out.
+    return {"data": lines or [_line(x, score, "", _GREY, "%{y}")], "layout": layout}
+
+
+def mark_gaps(spec: Spec, gaps: pd.DataFrame) -> Spec:
+    """Shade the times for which events are missing, so that a dip is not taken for the chain's doing.
+
+    Parameters
+    ----------
+    spec : dict
+        A specification from this module; it is not changed.
+    gaps : pandas.DataFrame
+        The stream's gaps, with `start` and `end`.
+
+    Returns
+    -------
+    dict
+        The specification with a grey band for each of the last 50 gaps that lie in the time drawn.
+    """
+    times = [trace["x"] for trace in spec["data"] if len(trace["x"])]
+    if not times or gaps.empty:
+        return spec
+    first, last = min(x[0] for x in times), max(x[-1] for x in times)
+    start, end = _milliseconds(gaps, "start"), _milliseconds(gaps, "end")
+    end = np.where(np.isnan(end), start, end)
+    seen = np.flatnonzero((end >= first) & (start <= last))[-_MARKED_GAPS:]
+    band = {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
+    look = {"fillcolor": _GREY, "opacity": 0.25, "line": {"width": 0}}
+    shapes = [{**band, **look, "x0": float(start[i]), "x1": float(end[i])} for i in seen]
+    return {**spec, "layout": {**spec["layout"], "shapes": shapes}} if shapes else spec
+
+
+def label(text: str) -> str:
+    """Make text from an event safe and short enough for a plotly label.
+
+    Plotly reads a pseudo-HTML, templates and, where MathJax is loaded, TeX in labels; none of it is let
+    through.
+
+    Parameters
+    ----------
+    text : str
+        Any text, such as an agent's id.
+
+    Returns
+    -------
+    str
+        At most 28 characters of it, the middle left out, with entities for what plotly would interpret.
+
+    Examples
+    --------
+    >>> label("<b>%{x}</b>"), label("agent-" + "x" * 50)
+    ('&lt;b&gt;&#37;{x}&lt;/b&gt;', 'agent-xxxxxxxx…xxxxxxxxxxxxx')
+    """
+    # Text that is not printable includes the marks that turn the direction of all that follows.
+    clean = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    if len(clean) > _LABEL_LENGTH:
+        half = _LABEL_LENGTH // 2
+        clean = f"{clean[:half]}…{clean[-half + 1 :]}"
+    return clean.translate(_ESCAPES)
+
+
+def _stacked(frame: pd.DataFrame, bars: Sequence[tuple[str, str]], what: str, title: str) -> Spec:
+    x = _milliseconds(frame)
+    # A column of zeros would only cost a place in the legend.
+    other = [("other", _GREY)] if np.any(_floats(frame, "other") > 0) else []
+    width = float(np.diff(x).min()) if len(x) > 1 else 0.0
+    data = [_bar(x, frame[name], name, color, what, width) for name, color in [*bars, *other]]
+    layout = _layout(title, f"{what} per {width / 1000:g} s" if width else what, empty=not len(x))
+    return {"data": data, "layout": {**layout, "barmode": "stack"}}
+
+
+def _bar(x: Floats, y: Any, name: str, color: str, what: str, width: float) -> Spec:
+    text = f"%{{y}} {what}<extra>{name}</extra>"
+    bar = {"type": "bar", "name": name, "x": x, "y": np.asarray(y, dtype=np.float64), "hovertemplate": text}
+    # A width is given because plotly takes a lone bar on a time axis to be a day wide.
+    return {**bar, "marker": {"color": color, "line": {"width": 0}}, "width": width or 1000.0, "offset": 0}
+
+
+def _line(x: Floats, y: Any, name: str, color: str, hover: str, **more: Any) -> Spec:
+    line = {"type": "scatter", "mode": "lines+markers", "name": name, "x": x, "y": np.asarray(y, np.float64)}
+    look = {"line": {"color": color, "width": 2}, "marker": {"color": color, "size": 3}}
+    return {**line, **look, "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>", **more}
+
+
+def _layout(title: str, y_title: str, *, empty: bool) -> Spec:
+    layout: Spec = {
+        "title": {"text": title, "x": 0.01, "y": 0.98, "yanchor": "top", "font": {"size": 14}},
+        "xaxis": {"type": "date", "title": {"text": "time (UTC)", "standoff": 4}, "automargin": True},
+        "yaxis": {"title": {"text": y_title, "standoff": 6}, "automargin": True},
+        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+        "margin": {"l": 8, "r": 8, "t": 56, "b": 8},
+        "font": {"size": 11},
+        "height": 300,
+        "hovermode": "x unified",
+        "hoverlabel": {"namelength": -1},
+        "uirevision": "chaosnb",
+    }
+    if empty:
+        middle = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
+        layout["annotations"] = [{"text": "waiting for data", **middle}]
+        # An axis without data shows made-up dates and numbers.
+        layout["xaxis"]["showticklabels"] = layout["yaxis"]["showticklabels"] = False
+    return layout
+
+
+def _second_axis(title: str, span: list[int]) -> Spec:
+    axis = {"title": {"text": title, "standoff": 6}, "overlaying": "y", "side": "right", "range": span}
+    return {**axis, "showgrid": False, "automargin": True}
+
+
+def _movers(frame: pd.DataFrame, top: int) -> list[str]:
+    ends = frame.groupby("agent_id", observed=True, sort=True)["score"].agg(["first", "last"])
+    moved = (ends["last"] - ends["first"]).abs()
+    return sorted(str(agent) for agent in moved.nlargest(top).index)
+
+
+def _styles(agents: Sequence[str]) -> list[tuple[str, str]]:
+    # Each agent has a colour of its own, so that lines keep theirs while others come and go; a taken one
+    # moves on.
+    taken: set[tuple[str, str]] = set()
+    styles = []
+    for agent in agents:
+        first = zlib.crc32(agent.encode("utf-8", "replace"))
+        turns = [PALETTE[(first + step) % len(PALETTE)] for step in range(len(PALETTE))]
+        free = ((color, dash) for dash in ("solid", "dot", "dash", "dashdot") for color in turns)
+        style = next((style for style in free if style not in taken), (turns[0], "longdash"))
+        taken.add(style)
+        styles.append(style)
+    return styles
+
+
+def _milliseconds(frame: pd.DataFrame, column: str = "time") -> Floats:
+    times = frame[column].to_numpy(dtype="datetime64[us]")
+    return np.where(np.isnat(times), np.nan, times.astype(np.int64) / 1000.0)
+
+
+def _floats(frame: pd.DataFrame, column: str) -> Floats:
+    return np.asarray(frame[column].to_numpy(dtype=np.float64))
+
+
+FIGURES: Final[dict[str, Callable[..., Spec]]] = {
+    "tps": tps,
+    "decisions": decisions,
+    "sentiment": sentiment,
+    "reputation": reputation,
+}
+"""The figure of each aggregate, by the aggregate's name."""

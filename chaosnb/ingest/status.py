@@ -1,0 +1,62 @@
+"""What a stream says of itself at one moment."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from chaosnb.ingest.connection import State
+
+__all__ = ["Status"]
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """How a stream stands.
+
+    Attributes
+    ----------
+    state : str
+        ``connecting``, ``authenticating``, ``live``, ``reconnecting``, ``closed`` or ``failed``.
+    url : str
+        The node, without anything secret.
+    simulated : bool
+        Whether the node is a devnet.
+    topics : tuple of str
+    events : int
+        Events in the tables.
+    events_per_s : float
+        Over the last five seconds.
+    lag_s : float or None
+        Arrival less event time of the newest event, in seconds; the clocks' difference is part of it.
+    gaps : int
+        Spans in which events may be missing.
+    rejects : int
+        Messages that could not be read.
+    drift : int
+        How often something came that the protocol does not name.
+    filtered : int
+        Events of topics that are not subscribed (any more).
+    late : int
+        Events that came after one with a later time, and were put in their place.
+    memory_bytes : int
+        Bytes of all tables.
+    connection_id : str or None
+        As the node gave it.
+    error : str or None
+        Why the stream failed.
+    """
+
+    state: State
+    url: str
+    simulated: bool
+    topics: tuple[str, ...]
+    events: int
+    events_per_s: float
+    lag_s: float | None
+    gaps: int
+    rejects: int
+    drift: int
+    filtered: int
+    late: int
+    memory_bytes: int
+    connection_id: str | None
+    error: str | None

@@ -1,0 +1,382 @@
+"""The composition root: `stream` and `connect` wire the parts together.
+
+A `Stream` is what a notebook holds; what runs in its thread knows only the connection and the capture, so
+that a stream that nobody holds any more ends by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from chaosnb.errors import ChaosnbError, CredentialsError, DebugError, StreamClosedError, WaitTimeoutError
+from chaosnb.ingest.address import DEFAULT_URL, check_url, shown_url
+from chaosnb.ingest.connection import Clock, Connection
+from chaosnb.ingest.http_api import read_debug
+from chaosnb.ingest.session import Batch, Session
+from chaosnb.ingest.status import Status
+from chaosnb.ingest.transport import Connect, connect_websocket
+from chaosnb.protocol.events import Event, check_topics
+from chaosnb.protocol.signing import KEY_VARIABLE, Identity
+from chaosnb.runtime import LoopThread, wait_until
+from chaosnb.store.dataset import Dataset
+from chaosnb.tables.capture import Capture
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from chaosnb.devnet import Devnet
+    from chaosnb.notebook.dashboard import Dashboard
+    from chaosnb.notebook.live_plot import LivePlot
+
+__all__ = ["Stream", "connect", "stream"]
+
+URL_VARIABLE: Final = "CHAOSNB_URL"
+_DEVNET: Final = "devnet"
+
+
+class Stream(Dataset):
+    """A live subscription whose events are DataFrames; `chaosnb.stream` makes one.
+
+    Each event type is a DataFrame by attribute (``s.block_validation``) and by item
+    (``s["block_validation"]``), always up to date, and free for you to change. Their columns stand in
+    `chaosnb.protocol.schema`.
+    """
+
+    def __init__(
+        self,
+        topics: str | Iterable[str],
+        *,
+        url: str | None = None,
+        identity: Identity | None = None,
+        transport: Connect = connect_websocket,
+        clock: Clock | None = None,
+    ) -> None:
+        wanted = check_topics(topics)
+        self._closed = False
+        self._clock = clock or Clock()
+        self._identity = identity if identity is not None else _default_identity()
+        self._url, devnet = _open_address(url)
+        self._embedded = devnet is not None
+        self._session = Session(wanted, self._identity)
+        capture = Capture(self._clock.monotonic)
+        self._connection = Connection(
+            url=self._url,
+            session=self._session,
+            connect=transport,
+            clock=self._clock,
+            on_incident=capture.note,
+        )
+        super().__init__(capture, self._connection.ledger, self._session.drift)
+        self._thread = LoopThread("chaosnb-stream")
+        self._running = self._thread.submit(_pump(self._connection, capture))
+        self._told = False
+        self._end = weakref.finalize(self, _end, self._thread, devnet)
+
+    # -- what the stream says of itself
+
+    @property
+    def status(self) -> Status:
+        """How the stream stands now."""
+        capture = self._capture
+        failure = self._failure()
+        return Status(
+            state=self._connection.state,
+            url=shown_url(self._url),
+            simulated=self.simulated,
+            topics=self.topics,
+            events=capture.events,
+            events_per_s=capture.events_per_s,
+            lag_s=capture.lag_s,
+            gaps=len(self._connection.ledger.gaps),
+            rejects=capture.rejected,
+            drift=self._session.drift.total(),
+            filtered=capture.filtered,
+            late=sum(table.late for table in capture.tables.values()),
+            memory_bytes=capture.memory_bytes,
+            connection_id=self._session.connection_id,
+            error=None if failure is None else str(failure),
+        )
+
+    @property
+    def source(self) -> str:
+        """Where the data comes from; simulated data is called so."""
+        return f"{shown_url(self._url)} (simulated)" if self.simulated else shown_url(self._url)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the node is a devnet."""
+        return self._embedded or self._session.simulated
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics subscribed to."""
+        return self._session.topics
+
+    def debug(self) -> dict[str, Any]:
+        """Return what the node knows of this connection.
+
+        Raises
+        ------
+        DebugError
+            If the node gave no connection id, or its debug endpoint does not answer.
+        """
+        self._check_running()
+        connection_id = self._session.connection_id
+        if connection_id is None:
+            raise DebugError(shown_url(self._url), "the node has not (yet) given this connection an id")
+        return read_debug(self._url, connection_id, self._identity, self._clock.wall_ns())
+
+    # -- doing things with it
+
+    def wait(
+        self,
+        events: int | None = None,
+        *,
+        seconds: float | None = None,
+        until: Callable[[Stream], bool] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Block until something has happened; plots go on moving, and an interrupt ends the wait alone.
+
+        Parameters
+        ----------
+        events : int, optional
+            Until so many more events have come.
+        seconds : float, optional
+            For so many seconds.
+        until : callable, optional
+            Until this function of the stream is true; it is asked about five times a second.
+        timeout : float, optional
+            Seconds after which to give up; None: never.
+
+        Raises
+        ------
+        ValueError
+            Unless exactly one of `events`, `seconds` and `until` is given.
+        WaitTimeoutError
+            If `timeout` seconds passed first.
+        CredentialsError, StreamClosedError
+            If the stream ended first.
+        """
+        if sum(given is not None for given in (events, seconds, until)) != 1:
+            raise ValueError("wait() takes one of events=, seconds= and until=")
+        self._check_running()
+        first = self._capture.events
+        start = self._clock.monotonic()
+
+        def happened() -> bool:
+            if events is not None and self._capture.events - first >= events:
+                return True
+            if seconds is not None and self._clock.monotonic() - start >= seconds:
+                return True
+            if until is not None and until(self):
+                return True
+            self._check_running()
+            return False
+
+        if not wait_until(happened, self._capture.changed, timeout):
+            what = {"events": events, "seconds": seconds, "until": until}
+            call = ", ".join(f"{name}={value}" for name, value in what.items() if value is not None)
+            raise WaitTimeoutError(
+                f"wait({call})", timeout or 0.0, self._capture.events - first, self._connection.state
+            )
+
+    def subscribe(self, topics: str | Iterable[str]) -> None:
+        """Add topics to the subscription."""
+        wanted = check_topics(topics)
+        self._check_running()
+        self._thread.submit(self._connection.subscribe(wanted)).result(timeout=10)
+
+    def unsubscribe(self, topics: str | Iterable[str]) -> None:
+        """Drop topics: their events are left out from now on, and not asked for at the next connection."""
+        self._check_running()
+        self._session.unsubscribe(topics)
+
+    def dashboard(self) -> Dashboard:
+        """Return the live dashboard: TPS, decisions, sentiment and reputation, with controls."""
+        from chaosnb.notebook.dashboard import Dashboard
+
+        self._before_reading()
+        return Dashboard(self)
+
+    def plot(self, name: str) -> LivePlot:
+        """Return one live plot: ``tps``, ``decisions``, ``sentiment`` or ``reputation``."""
+        from chaosnb.notebook.dashboard import plot
+
+        self._before_reading()
+        return plot(self, name)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream has ended."""
+        return self._closed or self._running.done()
+
+    def close(self) -> None:
+        """End the stream; its tables stay. Calling it again does nothing."""
+        self._closed = True
+        self._end()
+        self._capture.changed.set()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Stream:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Stream {self.source} {self._connection.state}: {self._capture.events:,} events>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from chaosnb.notebook.display import stream_html, stream_text
+
+        return {"text/plain": stream_text(self), "text/html": stream_html(self)}
+
+    def _failure(self) -> BaseException | None:
+        if not self._running.done() or self._running.cancelled():
+            return None
+        return self._running.exception()
+
+    def _before_reading(self) -> None:
+        """Raise once why the stream failed; after that, what it received can be read."""
+        failure = self._failure()
+        if failure is not None and not self._told:
+            self._raise(failure)
+
+    def _check_running(self) -> None:
+        failure = self._failure()
+        if failure is not None:
+            self._raise(failure)
+        if self.closed:
+            raise StreamClosedError(
+                "the stream is closed; its tables can still be read. Open a new one with chaosnb.stream"
+            )
+
+    def _raise(self, failure: BaseException) -> None:
+        self._told = True
+        if isinstance(failure, CredentialsError):
+            raise CredentialsError(failure.code, failure.message)
+        raise ChaosnbError(
+            f"the stream's thread failed with {type(failure).__name__}: {failure}. What it received until "
+            "then can still be read; open a new stream to go on, and please report this"
+        ) from failure
+
+
+def stream(
+    topics: str | Iterable[str],
+    *,
+    url: str | None = None,
+    identity: Identity | None = None,
+    transport: Connect = connect_websocket,
+    clock: Clock | None = None,
+) -> Stream:
+    """Subscribe to topics of a node and return a `Stream`, whose DataFrames grow as events arrive.
+
+    Parameters
+    ----------
+    topics : str or iterable of str
+        Of ``blocks``, ``consensus``, ``network``, ``social``, ``memes``.
+    url : str, optional
+        The node's WebSocket address, or ``"devnet"`` for a simulated node in this process. None: what the
+        environment variable CHAOSNB_URL says, else ``ws://localhost:3000/ws/v1``.
+    identity : Identity, optional
+        None: the key in the environment variable CHAOSNB_PRIVATE_KEY, else a new one for this session.
+    transport : callable, optional
+        Opens the link; the default is a WebSocket.
+    clock : Clock, optional
+        Where time comes from; the default is this machine's.
+
+    Raises
+    ------
+    ValueError
+        If a topic or the URL is not valid.
+
+    Examples
+    --------
+    >>> with stream(["blocks", "consensus", "network", "social"], url="devnet") as s:
+    ...     s.wait(events=20, timeout=30)
+    ...     votes = s.block_validation
+    >>> votes.columns.tolist()[:4]
+    ['timestamp', 'block_hash', 'validator_id', 'validator_personality']
+    """
+    return Stream(topics, url=url, identity=identity, transport=transport, clock=clock)
+
+
+@asynccontextmanager
+async def connect(
+    topics: str | Iterable[str], *, url: str | None = None, identity: Identity | None = None
+) -> AsyncIterator[AsyncIterator[Event]]:
+    """Subscribe within asyncio: an iterator of events, one after the other, over all reconnections.
+
+    The parameters are those of `stream`. What cannot be read is left out.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> async def first_event():
+    ...     async with connect(["network"], url="devnet") as events:
+    ...         async for event in events:
+    ...             return event
+    >>> type(asyncio.run(first_event())).__name__ in ("NetworkMetrics", "AgentStatus")
+    True
+    """
+    session = Session(check_topics(topics), identity if identity is not None else _default_identity())
+    address, devnet = _open_address(url)
+    batches = Connection(url=address, session=session).batches()
+    events = _events(batches)
+    try:
+        yield events
+    finally:
+        await events.aclose()
+        await batches.aclose()
+        if devnet is not None:
+            devnet.close()
+
+
+async def _events(batches: AsyncGenerator[Batch]) -> AsyncGenerator[Event]:
+    async for batch in batches:
+        arrived = [pair for rows in batch.rows.values() for pair in zip(rows.seq, rows.events, strict=True)]
+        for _, event in sorted(arrived, key=itemgetter(0)):
+            yield event
+
+
+async def _pump(connection: Connection, capture: Capture) -> None:
+    async with aclosing(connection.batches()) as batches:
+        async for batch in batches:
+            capture.accept(batch)
+
+
+def _end(thread: LoopThread, devnet: Devnet | None) -> None:
+    thread.stop()
+    if devnet is not None:
+        devnet.close()
+
+
+def _default_identity() -> Identity:
+    return Identity.from_env() if os.environ.get(KEY_VARIABLE) else Identity.generate()
+
+
+def _open_address(url: str | None) -> tuple[str, Devnet | None]:
+    """Return the address to connect to, and the simulated node behind it if one was started for it."""
+    wanted = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    if wanted != _DEVNET:
+        return check_url(wanted), None
+    from chaosnb.devnet import Devnet
+
+    devnet = Devnet()
+    devnet.start()
+    return devnet.url, devnet

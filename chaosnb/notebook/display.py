@@ -1,0 +1,77 @@
+"""How a stream shows itself in a cell and in a terminal. Whatever comes from the node is escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from chaosnb.ingest.status import Status
+    from chaosnb.live import Stream
+
+__all__ = ["STATE_COLOURS", "size_text", "status_text", "stream_html", "stream_text"]
+
+# From the palette of Okabe and Ito, which colour-blind readers can tell apart.
+STATE_COLOURS: Final = {
+    "connecting": "#E69F00",
+    "authenticating": "#E69F00",
+    "live": "#009E73",
+    "reconnecting": "#D55E00",
+    "failed": "#D55E00",
+    "closed": "#7f7f7f",
+}
+
+
+def stream_text(stream: Stream) -> str:
+    """Return the stream as plain text: its state, then rows and bytes of each table that has any."""
+    memory = stream.memory
+    filled = memory[memory["rows"] > 0]
+    lines = [
+        f"  {name:<22}{rows:>12,} rows  {size_text(size):>9}" for name, rows, size in filled.itertuples()
+    ]
+    return "\n".join([f"chaosnb stream: {status_text(stream.status)}", *lines])
+
+
+def stream_html(stream: Stream) -> str:
+    """Return the stream as HTML: a line with its state, then a small table of its tables."""
+    status = stream.status
+    memory = stream.memory
+    rows = "".join(
+        f"<tr><td style='text-align:left'><code>{escape(str(name))}</code></td>"
+        f"<td>{count:,}</td><td>{size_text(size)}</td></tr>"
+        for name, count, size in memory.itertuples()
+    )
+    colour = STATE_COLOURS.get(status.state, "#7f7f7f")
+    return (
+        f"<div><span style='color:{colour}'>&#9679;</span> <b>chaosnb stream</b> "
+        f"{escape(status_text(status))}</div>"
+        "<table><thead><tr><th style='text-align:left'>table</th><th>rows</th><th>memory</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def status_text(status: Status) -> str:
+    """Return the status in one line of plain text."""
+    where = f"{status.url} (simulated)" if status.simulated else status.url
+    lag = "" if status.lag_s is None else f", lag {status.lag_s:.2f} s"
+    line = (
+        f"{status.state}, {where}, {', '.join(status.topics)}: {status.events:,} events, "
+        f"{status.events_per_s:.1f} events/s{lag}, {status.gaps} gaps, {status.rejects:,} rejects, "
+        f"{size_text(status.memory_bytes)}"
+    )
+    return line if status.error is None else f"{line}\n{status.error}"
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes for people.
+
+    Examples
+    --------
+    >>> size_text(1_500_000)
+    '1.5 MB'
+    """
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"

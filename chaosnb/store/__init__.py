@@ -1,0 +1,3 @@
+"""What goes to disk: exports."""
+
+__all__: list[str] = []

@@ -1,0 +1,181 @@
+"""The capture: all that one stream has received, as tables, aggregates and ledgers.
+
+One thread adds to it (`accept`, `note`); any other may look.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from chaosnb.ingest.connection import Incident
+from chaosnb.ingest.gaps import Gap
+from chaosnb.ingest.session import Batch
+from chaosnb.protocol.events import Reject
+from chaosnb.protocol.schema import TABLES
+from chaosnb.tables.aggregates import Aggregates
+from chaosnb.tables.table import Table
+
+__all__ = ["Capture", "drift_frame", "gap_frame"]
+
+_KEPT_REJECTS: Final = 10_000
+_KEPT_INCIDENTS: Final = 10_000
+_SHOWN_REJECT_BYTES: Final = 65_536
+_RATE_SPAN_S: Final = 5.0
+
+
+class Capture:
+    """What a stream has received.
+
+    Parameters
+    ----------
+    monotonic : callable
+        Seconds, for the rate of events.
+
+    Examples
+    --------
+    >>> Capture().tables["network_metrics"].rows
+    0
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.tables: Mapping[str, Table] = {name: Table(schema) for name, schema in TABLES.items()}
+        self.aggregates = Aggregates()
+        self.changed = threading.Event()
+        self.events = 0
+        self.frames = 0
+        self.rejected = 0
+        self.filtered = 0
+        self.lag_s: float | None = None
+        self._monotonic = monotonic
+        self._rejects: deque[Reject] = deque(maxlen=_KEPT_REJECTS)
+        self._incidents: deque[Incident] = deque(maxlen=_KEPT_INCIDENTS)
+        self._recent: deque[tuple[float, int]] = deque()
+        self._lock = threading.Lock()
+
+    def accept(self, batch: Batch) -> None:
+        """Add a batch to the tables and aggregates."""
+        for name, rows in batch.rows.items():
+            self.tables[name].append(rows)
+        self.aggregates.update(batch)
+        events = batch.events
+        now = self._monotonic()
+        with self._lock:
+            self.events += events
+            self.frames += batch.frames
+            self.filtered += batch.filtered
+            self.rejected += len(batch.rejects)
+            self._rejects.extend(batch.rejects)
+            self._recent.append((now, events))
+            self._forget(now)
+        newest = [
+            rows.received_at_ns[-1] / 1e9 - int(rows.timestamp_us[-1]) / 1e6
+            for name, rows in batch.rows.items()
+            if name != "error"
+        ]
+        if newest:
+            self.lag_s = min(newest)
+        self.changed.set()
+
+    def note(self, incident: Incident) -> None:
+        """Add a step of the connection."""
+        with self._lock:
+            self._incidents.append(incident)
+        self.changed.set()
+
+    @property
+    def events_per_s(self) -> float:
+        """Events a second, over the last five seconds."""
+        now = self._monotonic()
+        with self._lock:
+            self._forget(now)
+            return sum(events for _, events in self._recent) / _RATE_SPAN_S
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of all tables."""
+        return sum(table.nbytes for table in self.tables.values())
+
+    def memory(self) -> pd.DataFrame:
+        """Return rows and bytes of each table."""
+        return pd.DataFrame(
+            {
+                "rows": [table.rows for table in self.tables.values()],
+                "bytes": [table.nbytes for table in self.tables.values()],
+            },
+            index=pd.Index(list(self.tables), name="table"),
+            dtype="int64",
+        )
+
+    def rejects(self) -> pd.DataFrame:
+        """Return the newest messages that could not be read: received_at, reason, raw."""
+        with self._lock:
+            rejects = list(self._rejects)
+        return pd.DataFrame(
+            {
+                "received_at": _times([reject.received_at_ns for reject in rejects]),
+                "reason": _texts([reject.reason for reject in rejects]),
+                "raw": _texts([_shown(reject.raw) for reject in rejects]),
+            }
+        )
+
+    def incidents(self) -> pd.DataFrame:
+        """Return the steps of the connection: timestamp, state, detail, code, delay_s."""
+        with self._lock:
+            incidents = list(self._incidents)
+        return pd.DataFrame(
+            {
+                "timestamp": _times([incident.at_ns for incident in incidents]),
+                "state": pd.Categorical([incident.state for incident in incidents]),
+                "detail": _texts([incident.detail for incident in incidents]),
+                "code": _texts([incident.code for incident in incidents]),
+                "delay_s": np.array([incident.delay_s for incident in incidents], dtype=float),
+            }
+        )
+
+    def _forget(self, now: float) -> None:
+        while self._recent and self._recent[0][0] < now - _RATE_SPAN_S:
+            self._recent.popleft()
+
+
+def gap_frame(gaps: list[Gap]) -> pd.DataFrame:
+    """Return gaps as a DataFrame: start, end, duration_s, cause, topics, certainty; NaT while a gap lasts."""
+    frame = pd.DataFrame(
+        {
+            "start": _times([gap.start_ns for gap in gaps]),
+            "end": _times([gap.end_ns for gap in gaps]),
+            "cause": pd.Categorical([gap.cause for gap in gaps]),
+            "topics": pd.Series([list(gap.topics) for gap in gaps], dtype=object),
+            "certainty": pd.Categorical([gap.certainty for gap in gaps]),
+        }
+    )
+    frame.insert(2, "duration_s", (frame["end"] - frame["start"]).dt.total_seconds())
+    return frame
+
+
+def drift_frame(drift: Counter[str]) -> pd.DataFrame:
+    """Return how often the node sent what the protocol does not name: drift, count."""
+    return pd.DataFrame(
+        {"drift": _texts(list(drift)), "count": np.array(list(drift.values()), dtype="int64")}
+    )
+
+
+def _times(epoch_ns: list[int] | list[int | None]) -> pd.Series[Any]:
+    return pd.Series(
+        [pd.NaT if ns is None else pd.Timestamp(ns // 1_000, unit="us", tz="UTC") for ns in epoch_ns],
+        dtype="datetime64[us, UTC]",
+    )
+
+
+def _texts(values: list[str] | list[str | None]) -> pd.Series[Any]:
+    return pd.Series(values, dtype="str")
+
+
+def _shown(raw: bytes) -> str:
+    return raw[:_SHOWN_REJECT_BYTES].decode("utf-8", "backslashreplace")
