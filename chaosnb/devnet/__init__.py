@@ -2,5 +2,6 @@
 
 from chaosnb.devnet.agents import Parameters, Truth
 from chaosnb.devnet.model import Model
+from chaosnb.devnet.server import Devnet
 
-__all__ = ["Model", "Parameters", "Truth"]
+__all__ = ["Devnet", "Model", "Parameters", "Truth"]

@@ -1,0 +1,101 @@
+"""The beat of the node: runs the model by the clock, or as fast as clients take its events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+from chaosnb.devnet.connections import Client, Outgoing, outgoing
+from chaosnb.devnet.model import Model
+from chaosnb.protocol.events import encode, event_type
+
+__all__ = ["Broadcast"]
+
+_TICK_S: Final = 0.025
+_SLICE_EVENTS: Final = 256
+_LOW_WATER_FRAMES: Final = 256
+
+
+class Broadcast:
+    """Drives a model and offers its events to the clients.
+
+    Parameters
+    ----------
+    model : Model
+    rate : float
+        Mean events per second of event time.
+    speed : float or None
+        Seconds of event time per second; None: as fast as clients take it.
+    duration_us : int or None
+        End of the events, in microseconds of event time.
+    clients : callable
+        Returns the present clients.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        rate: float,
+        speed: float | None,
+        duration_us: int | None,
+        clients: Callable[[], Collection[Client]],
+    ) -> None:
+        self._model = model
+        self._speed = speed
+        self._duration_us = duration_us
+        self._clients = clients
+        # The loop must come round often, so that a slice holds a few hundred events at most.
+        self._slice_us = max(1, int(_SLICE_EVENTS / rate * 1e6))
+        self._began_ns: int | None = None
+        self._changed = asyncio.Event()
+
+    def notice(self) -> None:
+        """Take note that a client has subscribed, has taken frames, or is gone."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Run to the end of the events; returns once every client has what it is due."""
+        self._changed = asyncio.Event()  # belongs to the loop that runs now
+        await (self._run_freely() if self._speed is None else self._run_by_clock(self._speed))
+        await self._until(lambda: all(not client.backlog for client in self._clients()))
+
+    async def _run_by_clock(self, speed: float) -> None:
+        if self._began_ns is None:
+            self._began_ns = time.monotonic_ns()
+        while not self._is_over():
+            due_us = int((time.monotonic_ns() - self._began_ns) / 1000 * speed)
+            while self._model.time_us < due_us and not self._is_over():
+                self._advance(min(due_us, self._model.time_us + self._slice_us))
+                await asyncio.sleep(0)
+            await asyncio.sleep(_TICK_S)
+
+    async def _run_freely(self) -> None:
+        while not self._is_over():
+            await self._until(lambda: any(client.wanted for client in self._clients()))
+            self._advance(self._model.time_us + self._slice_us)
+            await asyncio.sleep(0)
+            await self._until(lambda: all(c.backlog <= _LOW_WATER_FRAMES for c in self._clients()))
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _is_over(self) -> bool:
+        return self._duration_us is not None and self._model.time_us >= self._duration_us
+
+    def _advance(self, until_us: int) -> None:
+        if self._duration_us is not None:
+            until_us = min(until_us, self._duration_us)
+        events = self._model.step(until_us)
+        clients = self._clients()
+        wanted = frozenset().union(*(client.wanted for client in clients))
+        frames: list[Outgoing] = []
+        for event in events:
+            if (name := event_type(event)) in wanted:
+                frames.append(outgoing(name, encode(event)))
+        for client in list(clients):
+            client.offer(frames)

@@ -1,0 +1,312 @@
+"""The simulated node: a WebSocket and HTTP server on a loopback port, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import errno
+import logging
+import math
+import threading
+import time
+import weakref
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Self
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from chaosnb.devnet.admission import Admission
+from chaosnb.devnet.agents import Parameters, Truth
+from chaosnb.devnet.broadcast import Broadcast
+from chaosnb.devnet.connections import Policy
+from chaosnb.devnet.http_api import WS_PATH, answer
+from chaosnb.devnet.model import Model
+from chaosnb.devnet.registry import Registry
+from chaosnb.errors import DevnetError
+
+__all__ = ["Devnet"]
+
+_MESSAGE_BYTES: Final = 64 * 1024
+_START_TIMEOUT_S: Final = 10.0
+_FAREWELL_S: Final = 0.8
+_JOIN_S: Final = 2.0
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+# A node must not print into a notebook; who wants to see its log attaches a handler.
+_logger: Final = logging.getLogger("chaosnb.devnet")
+_logger.addHandler(logging.NullHandler())
+
+
+class Devnet:
+    """A simulated ChaosChain node whose agents are seeded and whose truth is published.
+
+    Use it as a context manager, or call `start` and `close`. The network goes on while the node is closed
+    between two starts (not with ``speed=None``), so that clients miss what happened meanwhile.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed and `start` give the same events to the byte.
+    rate : float
+        Mean events per second of event time.
+    agents : int
+        Number of validators, from 4 to 100.
+    port : int
+        0: a free one is taken, and kept for later starts.
+    host : str
+        Address to listen on.
+    speed : float, optional
+        Seconds of event time per second. None: as fast as clients take the events, none of which is dropped,
+        and only while a client is subscribed.
+    start : datetime.datetime, optional
+        Event time of the beginning, with a time zone. None: now.
+    parameters : Parameters, optional
+        What drives the agents.
+    duration : float, optional
+        Seconds of event time after which nothing more is sent. None: endless.
+    refuse : frozenset of str, optional
+        Public keys that are turned away with ``INVALID_AGENT``.
+    patience_s : float
+        With ``speed=None``: how long a client may take nothing before it is cut off, in seconds.
+    queue_frames, queue_bytes : int
+        How much may wait for one client before it is cut off with close code 1013.
+
+    Examples
+    --------
+    >>> with Devnet(seed=7, rate=200) as node:
+    ...     node.url
+    'ws://127.0.0.1:.../ws/v1'
+    """
+
+    def __init__(
+        self,
+        seed: int = 7,
+        rate: float = 20.0,
+        agents: int = 24,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        speed: float | None = 1.0,
+        start: datetime | None = None,
+        parameters: Parameters | None = None,
+        duration: float | None = None,
+        *,
+        refuse: frozenset[str] | None = None,
+        patience_s: float = 10.0,
+        queue_frames: int = 20_000,
+        queue_bytes: int = 16 * 2**20,
+    ) -> None:
+        for name, value in (("speed", speed), ("duration", duration), ("patience_s", patience_s)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} is {value!r}; it must be a finite number above 0")
+        if start is not None and start.tzinfo is None:
+            raise ValueError("start has no time zone; give one, such as datetime.UTC")
+        self._host = host
+        self._port = port
+        moment = start if start is not None else datetime.now(UTC)
+        self._model = Model(seed, agents, rate, (moment - _EPOCH) // timedelta(microseconds=1), parameters)
+        self._registry = Registry(
+            Admission(_clock_us, refuse or frozenset()),
+            # By the clock a client may pause, since the bounds of its queue hold; full speed waits for it.
+            Policy(queue_frames, queue_bytes, patience_s if speed is None else None),
+            _clock_us,
+        )
+        self._broadcast = Broadcast(
+            self._model,
+            rate=rate,
+            speed=speed,
+            duration_us=None if duration is None else int(duration * 1e6),
+            clients=lambda: self._registry.clients,
+        )
+        self._finished = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._opened: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
+
+    # -- life
+
+    def start(self) -> Self:
+        """Start the node; does nothing if it runs.
+
+        Raises
+        ------
+        DevnetError
+            If the port is in use, or the address cannot be listened on.
+        """
+        with self._lock:
+            if self._thread is not None:
+                return self
+            begun = threading.Event()
+            failure: list[BaseException] = []
+            thread = threading.Thread(
+                target=self._run, args=(begun, failure), name="chaosnb-devnet", daemon=True
+            )
+            thread.start()
+            if not begun.wait(_START_TIMEOUT_S):
+                raise DevnetError(f"the simulated node did not start within {_START_TIMEOUT_S:g} s")
+            if failure:
+                thread.join(_JOIN_S)
+                raise self._start_error(failure[0]) from failure[0]
+            self._thread = thread
+            _running.add(self)
+        return self
+
+    def close(self) -> None:
+        """Close the node and its connections; does nothing if it is closed. Takes two seconds at most."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            if thread is None or self._loop is None or self._stop is None:
+                return
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._stop.set)
+            thread.join(_JOIN_S)
+            _running.discard(self)
+
+    def wait_finished(self, timeout: float | None = None) -> bool:
+        """Wait until `duration` is over and all events of it are handed to the clients.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds; None: as long as it takes.
+
+        Returns
+        -------
+        bool
+            False if the time ran out.
+        """
+        return self._finished.wait(timeout)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        running = "running" if self._thread is not None else "closed"
+        where = self.url if self._port else f"{self._host}, no port yet"
+        return f"<Devnet {where} (simulated, {running})>"
+
+    # -- what it tells
+
+    @property
+    def port(self) -> int:
+        """The port; known after the first start."""
+        if not self._port:
+            raise DevnetError("the simulated node has no port yet; call start() first")
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The WebSocket address."""
+        return f"ws://{self._authority}{WS_PATH}"
+
+    @property
+    def http_url(self) -> str:
+        """The HTTP address, without a path."""
+        return f"http://{self._authority}"
+
+    @property
+    def truth(self) -> Truth:
+        """What is true of the simulated agents."""
+        return self._model.truth
+
+    @property
+    def sent(self) -> Counter[str]:
+        """Event frames handed to client sockets so far, by event type, over all connections (a copy)."""
+        return Counter(self._registry.sent)
+
+    @property
+    def _authority(self) -> str:
+        return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
+
+    # -- in the thread
+
+    def _run(self, begun: threading.Event, failure: list[BaseException]) -> None:
+        try:
+            asyncio.run(self._main(begun))
+        except BaseException as error:
+            failure.append(error)
+            if begun.is_set():
+                _logger.exception("the simulated node failed")
+        finally:
+            begun.set()
+
+    async def _main(self, begun: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await serve(
+            self._handle,
+            self._host,
+            self._port,
+            process_request=self._answer,
+            create_connection=self._connect,  # type: ignore[arg-type]  # called, never used as a class
+            compression=None,
+            max_size=_MESSAGE_BYTES,
+            ping_timeout=60,
+            logger=_logger,
+        )
+        self._port = server.sockets[0].getsockname()[1]
+        beat = asyncio.create_task(self._beat())
+        begun.set()
+        await self._stop.wait()
+        beat.cancel()
+        await asyncio.gather(beat, return_exceptions=True)
+        await self._shut(server)
+
+    async def _shut(self, server: Server) -> None:
+        server.close()
+        closed = asyncio.create_task(server.wait_closed())
+        await asyncio.wait([closed], timeout=_FAREWELL_S)
+        # Who has not answered by now, or never spoke, is left standing.
+        for connection in list(self._opened):
+            connection.transport.abort()
+        await asyncio.wait([closed], timeout=_FAREWELL_S)
+
+    async def _beat(self) -> None:
+        try:
+            await self._broadcast.run()
+            self._finished.set()
+        except Exception:
+            _logger.exception("the simulated network stopped")
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        await self._registry.serve(connection, self._broadcast.notice)
+
+    def _connect(self, *args: Any, **options: Any) -> ServerConnection:
+        connection = ServerConnection(*args, **options)
+        self._opened.add(connection)
+        return connection
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        hosts = {"127.0.0.1", "localhost", self._host}
+        origins = frozenset(f"http://{host}:{self._port}" for host in hosts)
+        return answer(request, model=self._model, connection=self._registry.record, origins=origins)
+
+    def _start_error(self, error: BaseException) -> DevnetError:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            return DevnetError(
+                f"port {self._port} on {self._host} is in use; close what listens there, or take another "
+                "port (port=0 finds a free one)"
+            )
+        return DevnetError(f"the simulated node cannot listen on {self._host}:{self._port}: {error}")
+
+
+def _clock_us() -> int:
+    return time.time_ns() // 1000
+
+
+_running: Final[weakref.WeakSet[Devnet]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for node in list(_running):
+        node.close()
