@@ -1,0 +1,193 @@
+"""The dashboard's widgets and the line that says how a stream is doing: no thread, no stream."""
+
+from __future__ import annotations
+
+import html
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import ipywidgets as widgets
+
+__all__ = ["FORMATS", "WINDOWS", "Controls", "release", "status_html", "status_text"]
+
+WINDOWS: Final[dict[str, float | None]] = {
+    "1 min": 60.0,
+    "5 min": 300.0,
+    "10 min": 600.0,
+    "1 h": 3600.0,
+    "all": None,
+}
+"""The choices of how much to show, in seconds."""
+
+FORMATS: Final = ("parquet", "csv", "feather", "jsonl")
+"""The formats in which a stream's tables can be exported."""
+
+_COLORS: Final = {
+    "live": "#009E73",
+    "connecting": "#E69F00",
+    "reconnecting": "#E69F00",
+    "closed": "#999999",
+    "failed": "#D55E00",
+}
+_BADGE: Final = (
+    "<span style='background:#E69F00;color:black;border-radius:3px;padding:0 6px;font-weight:bold'>"
+    "simulated</span>"
+)
+
+
+class Controls:
+    """What the user can set, and where the dashboard puts its words.
+
+    Parameters
+    ----------
+    window_s : float or None
+        The window chosen at first.
+    on_change : callable
+        Called when the picture has to change. A bound method is held weakly: ipywidgets holds every open
+        widget, and with it what its handlers hold, for the life of the process.
+    on_export : callable
+        Called when the export button is pressed; held in the same way.
+
+    Attributes
+    ----------
+    status, message, problems : ipywidgets.HTML
+        The stream's state, the last export's result, and what went wrong; what is put in must be escaped.
+    pause, window, agents, format, folder, export : ipywidgets widgets
+        The controls.
+    """
+
+    def __init__(
+        self, window_s: float | None, on_change: Callable[[], None], on_export: Callable[[], None]
+    ) -> None:
+        narrow = {"width": "auto"}
+        self.status = widgets.HTML()
+        self.message = widgets.HTML()
+        self.problems = widgets.HTML()
+        self.pause = widgets.ToggleButton(
+            description="Pause", icon="pause", tooltip="Hold the plots; the stream goes on", layout=narrow
+        )
+        self.window = widgets.Dropdown(
+            options=list(WINDOWS.items()), value=window_s, description="Window", layout={"width": "180px"}
+        )
+        self.format = widgets.Dropdown(options=FORMATS, description="Export as", layout={"width": "190px"})
+        self.folder = widgets.Text(value="capture", placeholder="folder", layout={"width": "160px"})
+        self.export = widgets.Button(
+            description="Export",
+            icon="download",
+            tooltip="Write all tables to this folder, beside the notebook",
+            layout=narrow,
+        )
+        self.agents = widgets.SelectMultiple(
+            rows=4, description="Agents", tooltip="Whose reputation to show; none chosen: the top movers"
+        )
+        change, press = _weakly(on_change), _weakly(on_export)
+        for control in (self.pause, self.window, self.agents):
+            control.observe(change, names="value")
+        self.export.on_click(press)
+
+    def arrange(self, plots: Mapping[str, widgets.DOMWidget]) -> widgets.VBox:
+        """Put the controls above and below the plots.
+
+        Parameters
+        ----------
+        plots : mapping of str to ipywidgets.DOMWidget
+
+        Returns
+        -------
+        ipywidgets.VBox
+        """
+        above = [self.pause, self.window, self.format, self.folder, self.export, self.message]
+        grid = {"grid_template_columns": "repeat(auto-fit, minmax(380px, 1fr))", "width": "100%"}
+        hint = widgets.HTML(
+            "Choose agents to see their reputation; with none chosen, the top movers are shown."
+        )
+        wrap = {"flex_flow": "row wrap", "align_items": "center"}
+        return widgets.VBox(
+            [
+                self.status,
+                widgets.HBox(above, layout=wrap),
+                widgets.GridBox(list(plots.values()), layout=grid),
+                widgets.HBox([self.agents, hint], layout=wrap),
+                self.problems,
+            ]
+        )
+
+
+def release(widget: widgets.Widget) -> None:
+    """Close a widget with all that it is made of, so that neither the kernel nor the page keeps any of it.
+
+    Parameters
+    ----------
+    widget : ipywidgets.Widget
+    """
+    parts = [*getattr(widget, "children", ())]
+    parts += [part for name in ("layout", "style") if (part := getattr(widget, name, None)) is not None]
+    widget.close()
+    for part in parts:
+        release(part)
+
+
+def status_text(status: Any) -> str:
+    """Say in one line how a stream is doing.
+
+    Parameters
+    ----------
+    status : object
+        A stream's status.
+
+    Returns
+    -------
+    str
+    """
+    return ", ".join([status.state, _source(status), *_figures(status)])
+
+
+def status_html(status: Any) -> str:
+    """Say the same in HTML; all that comes from outside is escaped.
+
+    Parameters
+    ----------
+    status : object
+        A stream's status.
+
+    Returns
+    -------
+    str
+    """
+    color = _COLORS.get(status.state, "#999999")
+    # The word stands beside the dot for those who cannot tell its colour.
+    head = f"<span style='color:{color}'>●</span> <b>{html.escape(status.state)}</b>"
+    source = f"{_BADGE} {html.escape(status.url)}" if status.simulated else html.escape(status.url)
+    parts = [head, source, *map(html.escape, _figures(status))]
+    if status.error:
+        parts.append(f"<span style='color:#D55E00'>{html.escape(status.error)}</span>")
+    return " &nbsp;·&nbsp; ".join(parts)
+
+
+def _source(status: Any) -> str:
+    return f"simulated ({status.url})" if status.simulated else str(status.url)
+
+
+def _figures(status: Any) -> list[str]:
+    lag = "no lag known" if status.lag_s is None else f"lag {status.lag_s:.2f} s"
+    counts = [f"{status.events:,} events", f"{status.events_per_s:,.1f}/s", lag]
+    return [
+        *counts,
+        f"gaps {status.gaps:,}",
+        f"rejects {status.rejects:,}",
+        f"{status.memory_bytes / 1e6:,.1f} MB",
+    ]
+
+
+def _weakly(callback: Callable[[], None]) -> Callable[[Any], None]:
+    if not hasattr(callback, "__self__"):
+        return lambda _event: callback()
+    method = weakref.WeakMethod(callback)
+
+    def call(_event: Any) -> None:
+        found = method()
+        if found is not None:
+            found()
+
+    return call

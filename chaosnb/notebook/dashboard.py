@@ -1,0 +1,301 @@
+"""The dashboard: a stream's state, its four live plots and their controls; and `plot` for one of the plots.
+
+Beside `chaosnb.live` on the path of the data: it asks the stream for aggregates, has `chaosnb.figures` draw
+them and hands the figures to `LivePlot`. One writer thread a dashboard does this, never the one that reads
+the socket.
+"""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+import weakref
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import ipywidgets as widgets
+import pandas as pd
+
+from chaosnb.figures import FIGURES, mark_gaps
+from chaosnb.notebook.controls import WINDOWS, Controls, release, status_html, status_text
+from chaosnb.notebook.grid import grid
+from chaosnb.notebook.live_plot import LivePlot, has_kernel
+from chaosnb.notebook.writer import Writer
+
+__all__ = ["Dashboard", "Source", "plot"]
+
+_STATUS_EVERY_S: Final = 1.0
+_SETTLED_S: Final = 2.0
+_JOIN_S: Final = 2.0
+
+
+class Source(Protocol):
+    """What of a `chaosnb.Stream` is shown here."""
+
+    @property
+    def status(self) -> Any:
+        """How the stream is doing."""
+
+    @property
+    def gaps(self) -> pd.DataFrame:
+        """What was missed."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will come."""
+
+    def aggregate(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+        """Return the newest values of an aggregate."""
+
+    def export(self, folder: str, format: str = "parquet") -> Path:
+        """Write all tables."""
+
+
+class Dashboard:
+    """What a stream is doing, live: its state, four plots, and controls to pause, choose and export.
+
+    It moves until the stream closes, and its controls work after that; `close` leaves nothing behind.
+
+    Parameters
+    ----------
+    stream : Source
+        The stream to show, as `chaosnb.stream` returns it.
+    fps : float
+        How often a second to look for something new, at most 10.
+    window_s : float or None
+        How many seconds to show at first: 60, 300, 600 or 3600, or None for all.
+
+    Attributes
+    ----------
+    widget : ipywidgets.VBox
+        The whole dashboard, to be placed in layouts of one's own.
+    plots : dict of str to LivePlot
+        The four plots by name.
+    controls : Controls
+        The widgets for what can be set.
+    """
+
+    def __init__(self, stream: Source, *, fps: float = 4.0, window_s: float | None = 600.0) -> None:
+        if not 0 < fps <= 10:
+            raise ValueError(f"fps={fps!r} is not possible: choose more than 0, and at most 10 a second")
+        if window_s not in WINDOWS.values():
+            choices = ", ".join(map(str, WINDOWS.values()))
+            raise ValueError(f"window_s={window_s!r} is not offered: choose one of {choices}")
+        self._stream = stream
+        self._closed = False
+        self._drawn: dict[str, tuple[Any, float]] = {}
+        self._status_at = -float("inf")
+        self._problems = 0
+        self._exporting: threading.Thread | None = None
+        self._handle: Any = None
+        self.plots = {name: LivePlot() for name in FIGURES}
+        self.controls = Controls(window_s, self._changed, self._start_export)
+        self.widget = self.controls.arrange(self.plots)
+        self._writer = Writer(self, Dashboard._step, 1.0 / fps)
+        # ipywidgets holds all open widgets: without this they would outlive the dashboard.
+        self._end = weakref.finalize(self, _end, self._writer, self.widget)
+        self._end.atexit = False
+        self._step()
+        self._writer.start()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
+    def paused(self) -> bool:
+        """Whether the plots stand still while the stream goes on; can be set."""
+        return bool(self.controls.pause.value)
+
+    @paused.setter
+    def paused(self, value: bool) -> None:
+        self.controls.pause.value = value
+
+    def show(self) -> None:
+        """Display the dashboard here; `close` then leaves a static figure in its place."""
+        from IPython import display
+
+        self._keep()
+        self._handle = display.display(  # type: ignore[no-untyped-call]
+            self._bundle(), raw=True, display_id=True
+        )
+
+    def close(self) -> None:
+        """End the writer and release all widgets; the stream goes on."""
+        if self._closed:
+            return
+        self._closed = True
+        self.widget.dashboard = None
+        self._end()
+        self._writer.join(_JOIN_S)
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.update(self._bundle(), raw=True)
+
+    def __repr__(self) -> str:
+        return f"Dashboard({'closed' if self._closed else status_text(self._stream.status)})"
+
+    def _ipython_display_(self) -> None:
+        # Instead of a plain result: only what was displayed with a handle can become a static figure later.
+        self.show()
+
+    def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        self._keep()
+        return self._bundle(), {}
+
+    def _keep(self) -> None:
+        # Once shown, it lives as long as its widgets do, even where no variable holds it.
+        if not self._closed:
+            self.widget.dashboard = self
+
+    def _bundle(self) -> dict[str, Any]:
+        bundle: dict[str, Any] = {"text/plain": repr(self)}
+        if has_kernel():
+            static = {name: live.static() for name, live in self.plots.items()}
+            bundle["application/vnd.plotly.v1+json"] = grid(static)
+            if not self._closed:
+                bundle["application/vnd.jupyter.widget-view+json"] = self.widget.get_view_spec()
+        return bundle
+
+    def _step(self) -> bool:
+        last = self._stream.closed
+        now = time.monotonic()
+        for task in (self._tell_status, self._draw_all):
+            try:
+                task(now, last)
+            except Exception as error:
+                self._report("the dashboard could not be brought up to date", error)
+        if last and not self._closed and self._handle is not None:
+            # The notebook's own copy of the figure shows how it ended.
+            self._handle.update(self._bundle(), raw=True)
+        return not last and not self._closed
+
+    def _tell_status(self, now: float, last: bool) -> None:
+        if last or now - self._status_at >= _STATUS_EVERY_S:
+            self._status_at = now
+            self.controls.status.value = status_html(self._stream.status)
+
+    def _draw_all(self, now: float, last: bool) -> None:
+        if self.paused:
+            return
+        status, window_s = self._stream.status, self.controls.window.value
+        for name, live in self.plots.items():
+            agents = tuple(self.controls.agents.value) if name == "reputation" else ()
+            key = (status.events, status.gaps, window_s, agents)
+            before, since = self._drawn.get(name, (None, now))
+            # An event may be counted a moment before it is in the aggregates: look on until things have
+            # settled.
+            idle = before == key and now - since > _SETTLED_S
+            if (idle or not live.due) and not last:
+                continue
+            try:
+                frame = self._stream.aggregate(name, window_s)
+                if name == "reputation":
+                    self._offer(frame)
+                live.push(_figure(name, frame, self._stream.gaps, agents), force=last)
+            except Exception as error:
+                self._report(f"the plot of {name} could not be drawn", error)
+            self._drawn[name] = (key, since if before == key else now)
+
+    def _offer(self, frame: pd.DataFrame) -> None:
+        control = self.controls.agents
+        chosen = tuple(control.value)
+        agents = tuple(sorted({*map(str, frame["agent_id"].unique()), *chosen}))
+        if agents != tuple(control.options):
+            control.options = agents
+            # New options clear the choice.
+            control.value = chosen
+
+    def _report(self, what: str, error: Exception) -> None:
+        self._problems += 1
+        count = f" ({self._problems} problems so far)" if self._problems > 1 else ""
+        text = f"{datetime.now(UTC):%H:%M:%S} UTC: {what}: {type(error).__name__}: {error}{count}"
+        self.controls.problems.value = _red(text)
+
+    def _changed(self) -> None:
+        self._writer.wake()
+
+    def _start_export(self) -> None:
+        # In its own thread: writing takes its time, and the plots go on meanwhile.
+        if self._exporting is None or not self._exporting.is_alive():
+            self.controls.export.disabled = True
+            self.controls.message.value = "writing …"
+            self._exporting = threading.Thread(target=self._export, name="chaosnb-export", daemon=True)
+            self._exporting.start()
+
+    def _export(self) -> None:
+        controls = self.controls
+        try:
+            folder = self._stream.export(controls.folder.value, format=controls.format.value)
+            files = sum(1 for path in folder.rglob("*") if path.is_file())
+            controls.message.value = html.escape(f"{files} file{'s' * (files != 1)} written to {folder}")
+        except Exception as error:
+            controls.message.value = _red(f"not exported: {type(error).__name__}: {error}")
+        controls.export.disabled = False
+
+
+def plot(
+    stream: Source,
+    name: str,
+    *,
+    window_s: float | None = 600.0,
+    agents: Iterable[str] | None = None,
+    fps: float = 4.0,
+) -> LivePlot:
+    """Make one live plot of a stream, which moves until the stream or the plot is closed.
+
+    Parameters
+    ----------
+    stream : Source
+        The stream to show.
+    name : str
+        One of ``tps``, ``decisions``, ``sentiment`` and ``reputation``.
+    window_s : float or None
+        How many seconds to show, or None for all.
+    agents : iterable of str, optional
+        Whose reputation to show; without it, of those whose score moved most.
+    fps : float
+        How often a second to look for something new.
+
+    Returns
+    -------
+    LivePlot
+    """
+    if name not in FIGURES:
+        raise ValueError(f"there is no plot {name!r}: choose one of {', '.join(FIGURES)}")
+    chosen = tuple(agents or ())
+
+    def draw() -> dict[str, Any]:
+        return _figure(name, stream.aggregate(name, window_s), stream.gaps, chosen)
+
+    def step(live: LivePlot) -> bool:
+        last = stream.closed
+        try:
+            if live.due or last:
+                live.push(draw(), force=last)
+                live.tell("")
+        except Exception as error:
+            live.tell(f"{type(error).__name__}: {error}")
+        return not last and not live.closed
+
+    live = LivePlot(draw())
+    Writer(live, step, 1.0 / fps).start()
+    return live
+
+
+def _end(writer: Writer, widget: widgets.Widget) -> None:
+    writer.stop()
+    release(widget)
+
+
+def _figure(name: str, frame: pd.DataFrame, gaps: pd.DataFrame, agents: tuple[str, ...]) -> dict[str, Any]:
+    chosen = {"agents": agents} if name == "reputation" and agents else {}
+    return mark_gaps(FIGURES[name](frame, **chosen), gaps)
+
+
+def _red(text: str) -> str:
+    return f"<span style='color:#D55E00'>{html.escape(text)}</span>"

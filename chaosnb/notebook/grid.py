@@ -1,0 +1,65 @@
+"""Several figure specifications as one, two beside each other: the still picture of a dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = ["grid"]
+
+_GAP_X: Final = 0.14
+_GAP_Y: Final = 0.24
+_ROW_PX: Final = 320
+
+
+def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Join figure specifications into one with two columns.
+
+    Parameters
+    ----------
+    specs : mapping of str to mapping
+        Specifications with at most two y axes each, as `chaosnb.figures` makes them.
+
+    Returns
+    -------
+    dict
+        A plotly figure specification.
+
+    Examples
+    --------
+    >>> panel = {"data": [{"y": [1]}], "layout": {"title": {"text": "A"}, "xaxis": {}, "yaxis": {}}}
+    >>> whole = grid({"a": panel, "b": panel})
+    >>> [(trace["xaxis"], trace["yaxis"]) for trace in whole["data"]]
+    [('x1', 'y1'), ('x2', 'y3')]
+    """
+    rows = -(-len(specs) // 2)
+    height = (1 - _GAP_Y * (rows - 1)) / max(rows, 1)
+    data: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {"height": _ROW_PX * rows, "barmode": "stack", "font": {"size": 11}}
+    layout["margin"] = {"l": 60, "r": 60, "t": 60, "b": 50}
+    notes = layout.setdefault("annotations", [])
+    for place, spec in enumerate(specs.values()):
+        left = (place % 2) * (1 + _GAP_X) / 2
+        top = 1 - (place // 2) * (height + _GAP_Y)
+        right = left + (1 - _GAP_X) / 2
+        x, y, second, legend = place + 1, 2 * place + 1, 2 * place + 2, f"legend{place + 1}"
+        own = spec["layout"]
+        for trace in spec["data"]:
+            on_second = trace.get("yaxis") == "y2"
+            axes = {"xaxis": f"x{x}", "yaxis": f"y{second if on_second else y}"}
+            data.append({**trace, **axes, "legend": legend})
+        layout[f"xaxis{x}"] = {**own["xaxis"], "domain": [left, right], "anchor": f"y{y}"}
+        layout[f"yaxis{y}"] = {**own["yaxis"], "domain": [top - height, top], "anchor": f"x{x}"}
+        if "yaxis2" in own:
+            layout[f"yaxis{second}"] = {**own["yaxis2"], "overlaying": f"y{y}", "anchor": f"x{x}"}
+        layout[legend] = {"orientation": "h", "x": right, "xanchor": "right", "y": top, "yanchor": "bottom"}
+        at = {"xref": "paper", "yref": "paper", "x": left, "y": top, "xanchor": "left", "yanchor": "bottom"}
+        notes.append(
+            {"text": own["title"]["text"], "showarrow": False, "font": {"size": 14}, "yshift": 18, **at}
+        )
+        notes += [
+            {**note, "xref": f"x{x} domain", "yref": f"y{y} domain"} for note in own.get("annotations", [])
+        ]
+        bands = [{**band, "xref": f"x{x}", "yref": f"y{y} domain"} for band in own.get("shapes", [])]
+        layout["shapes"] = [*layout.get("shapes", []), *bands]
+    return {"data": data, "layout": layout}

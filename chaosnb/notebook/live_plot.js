@@ -1,0 +1,214 @@
+// The page's half of LivePlot: keeps one state per model, draws it in each view, acknowledges what was drawn.
+//
+// page → kernel   {kind: "ready", plotly: bool}   send me everything (and plotly.js, if true)
+//                 {kind: "drawn", seq}            frame seq is on the screen
+// kernel → page   {kind: "plotly"}                buffer: plotly.js, gzip
+//                 {kind: "full", seq, spec, lengths}   buffer: all arrays, float64
+//                 {kind: "delta", seq, base, ops}      buffer: all tails; an op is [array, drop, keep, append]
+
+const ASK_MS = 1000;
+const ASK_LIBRARY_MS = 15000;
+const SILENT_MS = 5000;
+const PLACE = "__array__";
+const CONFIG = { displaylogo: false, responsive: false, typesetMath: false, showLink: false, displayModeBar: "hover" };
+
+// plotly.js, once per page and version: every plot of the page waits for the same object.
+function library(version) {
+  const shelf = (globalThis.__chaosnb_plotly__ ??= {});
+  return (shelf[version] ??= { plotly: null, error: null, loading: false, askedAt: -Infinity, waiting: new Set() });
+}
+
+async function load(lib, bytes) {
+  if (lib.loading || lib.plotly) return;
+  lib.loading = true;
+  try {
+    const unzipped = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const source = await new Response(unzipped).text();
+    // An own `module` keeps it apart from any other plotly on the page, which `window.Plotly` would replace.
+    const module = { exports: {} };
+    const other = globalThis.Plotly;
+    new Function("module", "exports", source)(module, module.exports);
+    if (other) globalThis.Plotly = other;
+    else delete globalThis.Plotly;
+    lib.plotly = module.exports;
+  } catch (error) {
+    lib.error = `plotly.js could not be started: ${error}`;
+  }
+  lib.loading = false;
+  for (const wake of lib.waiting) wake();
+}
+
+function floats(buffer) {
+  // Copied because a message's buffers need not begin at a multiple of eight bytes.
+  const bytes = new Uint8Array(buffer.buffer ?? buffer, buffer.byteOffset ?? 0, buffer.byteLength);
+  return new Float64Array(bytes.slice().buffer);
+}
+
+function full(state, message, values) {
+  let at = 0;
+  state.arrays = message.lengths.map((length) => values.slice(at, (at += length)));
+  state.spec = message.spec;
+  state.seq = message.seq;
+}
+
+function delta(state, message, values) {
+  let at = 0;
+  for (const [number, drop, keep, append] of message.ops) {
+    // A new array each time: that is how Plotly.react sees a change.
+    const next = new Float64Array(keep + append);
+    next.set(state.arrays[number].subarray(drop, drop + keep));
+    next.set(values.subarray(at, (at += append)), keep);
+    state.arrays[number] = next;
+  }
+  state.seq = message.seq;
+}
+
+// A fresh copy for each view, because plotly writes into what it is given; the arrays are shared.
+function filled(value, arrays) {
+  if (Array.isArray(value)) return value.map((item) => filled(item, arrays));
+  if (value === null || typeof value !== "object") return value;
+  if (PLACE in value) return arrays[value[PLACE]];
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, filled(item, arrays)]));
+}
+
+function themed(layout, box) {
+  const style = getComputedStyle(box);
+  const variable = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
+  const ink = variable("--jp-ui-font-color1", style.color);
+  const grid = variable("--jp-border-color2", "rgba(128,128,128,0.35)");
+  const ground = variable("--jp-layout-color1", "rgba(128,128,128,0.1)");
+  layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
+  layout.font = { ...layout.font, color: ink };
+  layout.hoverlabel = { ...layout.hoverlabel, bgcolor: ground, bordercolor: grid, font: { color: ink } };
+  layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: grid, activecolor: ink, ...layout.modebar };
+  for (const key of new Set([...Object.keys(layout).filter((k) => /^[xy]axis\d*$/.test(k)), "xaxis", "yaxis"]))
+    layout[key] = { gridcolor: grid, linecolor: grid, zerolinecolor: grid, ...layout[key] };
+  layout.autosize = false;
+  layout.width = box.clientWidth;
+  layout.height = box.clientHeight;
+  return layout;
+}
+
+function tell(model, message) {
+  try {
+    model.send(message);
+  } catch {
+    // The kernel is gone; what is drawn stays.
+  }
+}
+
+function listen(model, state) {
+  const lib = (state.lib = library(model.get("plotly_version")));
+  const wake = () => state.views.forEach((schedule) => schedule());
+  const ask = (always) => {
+    const missing = !lib.plotly && !lib.loading && !lib.error && performance.now() - lib.askedAt > ASK_LIBRARY_MS;
+    if (missing) lib.askedAt = performance.now();
+    if (always || missing || state.seq < 0) tell(model, { kind: "ready", plotly: missing });
+  };
+  const take = (message, buffers) => {
+    if (message.kind === "plotly") {
+      load(lib, buffers[0]);
+    } else if (message.kind === "full") {
+      full(state, message, floats(buffers[0]));
+      wake();
+    } else if (message.kind === "delta") {
+      if (state.seq < 0 || message.base !== state.seq) return ask(true);
+      delta(state, message, floats(buffers[0]));
+      wake();
+    }
+  };
+  state.ask = ask;
+  lib.waiting.add(wake);
+  model.on("msg:custom", take);
+  ask(true);
+  const timer = setInterval(() => {
+    ask(false);
+    if (performance.now() - state.bornAt > SILENT_MS) wake();
+    if (state.seq >= 0 && (lib.plotly || lib.error)) clearInterval(timer);
+  }, ASK_MS);
+  return () => {
+    clearInterval(timer);
+    lib.waiting.delete(wake);
+    model.off("msg:custom", take);
+  };
+}
+
+function acknowledge(model, state, seq) {
+  if (seq <= state.acknowledged) return;
+  state.acknowledged = seq;
+  tell(model, { kind: "drawn", seq });
+}
+
+function show(model, state, el) {
+  const box = document.createElement("div");
+  const note = document.createElement("div");
+  el.classList.add("chaosnb-plot");
+  box.className = "chaosnb-plot-box";
+  note.className = "chaosnb-plot-note";
+  note.textContent = "loading the plot …";
+  const problem = document.createElement("div");
+  problem.className = "chaosnb-plot-problem";
+  el.append(box, note, problem);
+  // Text only: it may hold what came over the network.
+  const complain = () => (problem.textContent = model.get("problem"));
+  model.on("change:problem", complain);
+  complain();
+  let queued = false;
+  let gone = false;
+  const paint = async () => {
+    queued = false;
+    if (gone) return;
+    if (state.lib.error) {
+      note.textContent = state.lib.error;
+      return;
+    }
+    if (state.seq < 0 || !state.lib.plotly) {
+      if (performance.now() - state.bornAt > SILENT_MS)
+        note.textContent = "waiting for the kernel: it has not answered yet (is it busy, or stopped?)";
+      return;
+    }
+    // A view without size is in a hidden tab: not drawing means not acknowledging, and the kernel slows down.
+    if (!box.clientWidth || !box.clientHeight) return;
+    const seq = state.seq;
+    try {
+      const spec = filled(state.spec, state.arrays);
+      await state.lib.plotly.react(box, spec.data, themed(spec.layout, box), CONFIG);
+      if (gone) return;
+      el.dataset.seq = seq;
+      if (note.textContent) note.textContent = "";
+      acknowledge(model, state, seq);
+    } catch (error) {
+      note.textContent = `this plot could not be drawn: ${error}`;
+    }
+  };
+  const schedule = () => {
+    if (queued || gone) return;
+    queued = true;
+    requestAnimationFrame(paint);
+  };
+  const size = new ResizeObserver(schedule);
+  size.observe(el);
+  // JupyterLab names its theme on <body>; its style sheets may arrive a moment later.
+  const theme = new MutationObserver(() => (schedule(), setTimeout(schedule, 500)));
+  theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
+  state.views.add(schedule);
+  if (state.views.size > 1 || state.seq >= 0) state.ask(true);
+  schedule();
+  return () => {
+    gone = true;
+    state.views.delete(schedule);
+    model.off("change:problem", complain);
+    size.disconnect();
+    theme.disconnect();
+    if (state.lib.plotly) state.lib.plotly.purge(box);
+    el.replaceChildren();
+  };
+}
+
+export default () => {
+  const state = { seq: -1, acknowledged: -1, spec: null, arrays: [], views: new Set(), bornAt: performance.now() };
+  return {
+    initialize: ({ model }) => listen(model, state),
+    render: ({ model, el }) => show(model, state, el),
+  };
+};

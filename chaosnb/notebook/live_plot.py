@@ -1,0 +1,315 @@
+"""A plot that moves while it is looked at: specification in, deltas out, at the browser's pace.
+
+plotly.js comes from the installed plotly package and goes to each page once, when the page asks; it is no
+part of a widget's state, so no notebook holds it. The page acknowledges each frame that it has drawn. The
+next one is sent only then, or after a second if nothing was heard: a hidden tab costs one small frame a
+second, and a slow browser never falls behind.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import gzip
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+import anywidget
+import plotly
+import traitlets
+
+from chaosnb.notebook.delta import Packed, diff, pack, unpack
+
+__all__ = ["LivePlot", "has_kernel", "library"]
+
+_PLOTLY_MIME: Final = "application/vnd.plotly.v1+json"
+_CSS: Final = """
+.chaosnb-plot { position: relative; width: 100%; height: 300px; overflow: hidden; }
+.chaosnb-plot-box { width: 100%; height: 100%; }
+.chaosnb-plot-note { position: absolute; inset: 45% 0 auto 0; text-align: center; pointer-events: none; }
+.chaosnb-plot-problem { position: absolute; inset: auto 0 0 0; color: #d55e00; }
+"""
+_CONFIG: Final = {"displaylogo": False, "responsive": True}
+_UNHEARD_S: Final = 2.0
+
+
+@cache
+def library() -> bytes:
+    """Return the installed plotly.js, gzip-compressed (once a process).
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> library()[:2] == bytes([0x1F, 0x8B])
+    True
+    """
+    from plotly.offline import get_plotlyjs
+
+    source: str = get_plotlyjs()
+    return gzip.compress(source.encode(), 6, mtime=0)
+
+
+def has_kernel() -> bool:
+    """Tell whether this process is a Jupyter kernel, so that a widget can be shown.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> has_kernel()
+    False
+    """
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+class LivePlot(anywidget.AnyWidget):
+    """A plotly figure that moves while it is shown.
+
+    All methods may be called from any thread.
+
+    Parameters
+    ----------
+    spec : mapping, optional
+        What to draw first: a plotly figure specification, such as those of `chaosnb.figures`.
+    clock : callable
+        The monotonic time in seconds.
+    timeout_s : float
+        How long to wait for the page to acknowledge a frame before the next one is sent, in seconds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plot = LivePlot()
+    >>> plot.push({"data": [{"x": np.arange(3.0), "y": np.array([1.0, 4.0, 9.0])}], "layout": {}})
+    >>> plot
+    LivePlot(1 trace, 6 numbers, live)
+    >>> plot.close()
+    >>> plot
+    LivePlot(1 trace, 6 numbers, closed)
+    """
+
+    # A string: anywidget watches a path with a thread, and the widget is never released.
+    _esm = resources.files("chaosnb.notebook").joinpath("live_plot.js").read_text("utf-8")
+    _css = _CSS
+    plotly_version = traitlets.Unicode(plotly.__version__).tag(sync=True)
+    problem = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self,
+        spec: Mapping[str, Any] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        timeout_s: float = 1.0,
+    ) -> None:
+        self._gate = threading.RLock()
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._shut = False
+        self._seq = 0
+        self._latest: Packed = pack(spec or {"data": [], "layout": {}})
+        self._sent: Packed | None = None
+        self._under_way = False
+        self._sent_at = -float("inf")
+        self._first_at: float | None = None
+        self._heard = False
+        self._route: contextvars.Context | None = None
+        self._handle: Any = None
+        super().__init__()
+        self.on_msg(LivePlot._receive)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._shut
+
+    @property
+    def due(self) -> bool:
+        """Whether a frame pushed now would be sent now: writers need not compute one otherwise."""
+        with self._gate:
+            return not self._shut and (not self._under_way or self._overdue())
+
+    def push(self, spec: Mapping[str, Any], *, force: bool = False) -> None:
+        """Make this the newest frame.
+
+        It is sent at once if the page has drawn the last one or was silent for a second, and otherwise as
+        soon as the page acknowledges; of several frames pushed meanwhile only the newest is sent.
+
+        Parameters
+        ----------
+        spec : mapping
+            A plotly figure specification; its arrays are copied.
+        force : bool
+            Send it without waiting: meant for the last frame.
+        """
+        packed = pack(spec)
+        with self._gate:
+            if not self._shut:
+                self._latest = packed
+                self._flush(force=force)
+
+    def tell(self, problem: str) -> None:
+        """Say under the plot what went wrong.
+
+        Parameters
+        ----------
+        problem : str
+            Any text, shown as it is; empty to take it away.
+        """
+        if not self._shut:
+            self.problem = problem
+
+    def show(self) -> None:
+        """Display the plot here; `close` then leaves a static figure in its place."""
+        from IPython import display
+
+        handle: Any = display.display(  # type: ignore[no-untyped-call]
+            self._bundle(), raw=True, display_id=True
+        )
+        with self._gate:
+            self._handle = handle
+
+    def close(self) -> None:
+        """Stop: nothing more is sent, and a plot that was shown becomes a static figure."""
+        # Also called by the base class's `__del__`, perhaps on an object that was never finished.
+        if not hasattr(self, "_handle") or self._shut:
+            super().close()
+            return
+        with self._gate:
+            self._shut = True
+            handle, self._handle, self._route = self._handle, None, None
+        layout = self.layout
+        self.on_msg(LivePlot._receive, remove=True)
+        super().close()
+        layout.close()
+        # The base class put None there to hide the closed widget; this one can still be shown as a static
+        # figure.
+        self.__dict__.pop("_repr_mimebundle_", None)
+        if handle is not None:
+            handle.update(self._bundle(), raw=True)
+
+    def static(self) -> dict[str, Any]:
+        """Return the newest frame as plain JSON.
+
+        Returns
+        -------
+        dict
+            A plotly figure specification without numpy arrays.
+        """
+        with self._gate:
+            packed = self._latest
+        return unpack(packed)
+
+    def __repr__(self) -> str:
+        packed = self._latest
+        traces, numbers = len(packed.structure["data"]), sum(map(len, packed.arrays))
+        state = "closed" if self._shut else "live"
+        return f"LivePlot({traces} trace{'s' * (traces != 1)}, {numbers} numbers, {state})"
+
+    def _ipython_display_(self) -> None:
+        # Instead of a plain result: only what was displayed with a handle can become a static figure later.
+        self.show()
+
+    def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._bundle(), {}
+
+    def _bundle(self) -> dict[str, Any]:
+        bundle: dict[str, Any] = {"text/plain": repr(self)}
+        if has_kernel():
+            bundle[_PLOTLY_MIME] = {**self.static(), "config": _CONFIG}
+            if not self._shut:
+                bundle["application/vnd.jupyter.widget-view+json"] = self.get_view_spec()
+        return bundle
+
+    def _receive(self, content: Any, _buffers: Any) -> None:
+        # Runs in the main thread or in one of the kernel's subshells: it only notes and sends.
+        kind, seq = content.get("kind"), content.get("seq")
+        wants_library = kind == "ready" and content.get("plotly") is True
+        compressed = library() if wants_library else b""
+        with self._gate:
+            if self._shut:
+                return
+            self._heard = True
+            # ipykernel 7 has the page's answers handled where the last message came from. Sent in this
+            # context, frames are acknowledged in the subshell that the page talks to, and not behind the cell
+            # that is running.
+            self._route = contextvars.copy_context()
+            if kind == "drawn" and isinstance(seq, int) and seq >= self._seq:
+                self._under_way = False
+                self._flush()
+            elif kind == "ready":
+                if wants_library:
+                    self._post({"kind": "plotly"}, compressed)
+                self._send_full()
+
+    def _overdue(self) -> bool:
+        return self._clock() - self._sent_at >= self._timeout_s
+
+    def _flush(self, *, force: bool = False) -> None:
+        if self._under_way and not force and not self._overdue():
+            return
+        if self._under_way and self._clock() - self._sent_at > 3 * self._timeout_s:
+            # Perhaps the page with that subshell is gone: let answers come by the main thread again.
+            self._route = None
+        delta = None if self._sent is None else diff(self._sent, self._latest)
+        if delta is None:
+            self._send_full()
+        elif delta.ops:
+            base = self._next()
+            self._post({"kind": "delta", "seq": self._seq, "base": base, "ops": delta.ops}, delta.tail)
+        self._offer_library()
+
+    def _send_full(self) -> None:
+        self._next()
+        packed = self._latest
+        message = {"kind": "full", "seq": self._seq, "spec": packed.structure}
+        self._post({**message, "lengths": [len(array) for array in packed.arrays]}, packed.buffer())
+
+    def _next(self) -> int:
+        base, self._seq = self._seq, self._seq + 1
+        self._sent, self._under_way, self._sent_at = self._latest, True, self._clock()
+        return base
+
+    def _post(self, message: dict[str, Any], buffer: bytes) -> None:
+        if self._route is None:
+            self.send(message, [buffer])
+        else:
+            # A copy, since a context can be entered only once at a time.
+            self._route.copy().run(self.send, message, [buffer])
+
+    def _offer_library(self) -> None:
+        # While a cell runs, a page's first question may wait until its end. So that plots begin to move
+        # meanwhile, the library is sent unasked, by one plot for all, if nothing was heard of any page.
+        if self._first_at is None:
+            self._first_at = self._clock()
+        if not self._heard and self._clock() - self._first_at > _UNHEARD_S and has_kernel() and _OFFER.take():
+            self._post({"kind": "plotly"}, library())
+
+
+class _Offer:
+    """Lets one caller through, once a minute at most."""
+
+    def __init__(self, every_s: float = 60.0) -> None:
+        self._every_s = every_s
+        self._gate = threading.Lock()
+        self._taken_at = -float("inf")
+
+    def take(self) -> bool:
+        with self._gate:
+            now = time.monotonic()
+            if now - self._taken_at < self._every_s:
+                return False
+            self._taken_at = now
+            return True
+
+
+_OFFER: Final = _Offer()
