@@ -9,7 +9,8 @@ from typing import Final
 
 from chaosnb.devnet.connections import Client, Outgoing, outgoing
 from chaosnb.devnet.model import Model
-from chaosnb.protocol.events import encode, event_type
+from chaosnb.protocol.codec import encode
+from chaosnb.protocol.events import event_type
 
 __all__ = ["Broadcast"]
 

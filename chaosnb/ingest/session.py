@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from chaosnb.protocol.codec import decode
 from chaosnb.protocol.events import (
     EVENT_TYPES,
     KNOWN_VALUES,
@@ -24,7 +25,6 @@ from chaosnb.protocol.events import (
     Frame,
     Reject,
     check_topics,
-    decode,
     events_of,
 )
 from chaosnb.protocol.iso8601 import INVALID_TIMESTAMP, format_timestamp, parse_timestamps

@@ -1,0 +1,180 @@
+"""JSON messages to typed events and back.
+
+Strict decoding comes first; only a message that fails it takes the slower, lenient way, which drops unknown
+fields (and counts them by name) and takes ``5.0`` for the integer 5, as JSON does not tell them apart.
+What cannot be read becomes a `Reject`; no input makes `decode` raise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from chaosnb.protocol.events import TYPE_NAMES, Control, ErrorEvent, Event, Frame, Int64, Reject
+
+__all__ = ["decode", "encode"]
+
+_CONTROL_TYPES: Final = frozenset(
+    {
+        "ack",
+        "auth_ok",
+        "auth_success",
+        "authenticated",
+        "connected",
+        "connection",
+        "heartbeat",
+        "ping",
+        "pong",
+        "subscribed",
+        "subscription_success",
+        "unsubscribed",
+        "welcome",
+    }
+)
+
+
+def _envelope(name: str, cls: type[Event]) -> type[Struct]:
+    field = "error" if cls is ErrorEvent else "data"
+    return msgspec.defstruct(
+        f"{cls.__name__}Message",
+        [(field, cls)],
+        tag=name,
+        tag_field="type",
+        frozen=True,
+        forbid_unknown_fields=True,
+    )
+
+
+_ENVELOPES: Final[dict[type[Event], Any]] = {cls: _envelope(name, cls) for cls, name in TYPE_NAMES.items()}
+_Message: Final[Any] = Union[tuple(_ENVELOPES.values())]  # noqa: UP007 - made at run time
+_decoder: Final[Any] = msgspec.json.Decoder(_Message)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def decode(frame: Frame, drift: Counter[str] | None = None) -> Event | Control | Reject:
+    """Read one message; nothing that a node sends makes it raise.
+
+    Parameters
+    ----------
+    frame : Frame
+        The message as it came.
+    drift : collections.Counter, optional
+        Unknown fields are counted here by their place, such as ``block_proposal.data.producer.stake``.
+        None: they are dropped uncounted.
+
+    Returns
+    -------
+    Event, Control or Reject
+        An event (`ErrorEvent` for an error message), a control message, or what could not be read and why.
+
+    Examples
+    --------
+    >>> decode(Frame(b'{"type": "error", "error": {"code": "RATE_LIMITED", "message": "slow down"}}', 0))
+    ErrorEvent(code='RATE_LIMITED', message='slow down', details=None)
+    >>> decode(Frame(b"{oops", 0)).reason
+    'malformed JSON: object keys must be strings (byte 1)'
+    """
+    try:
+        message = _decoder.decode(frame.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _decode_leniently(frame, drift)
+    event: Event = message.error if type(message) is _ENVELOPES[ErrorEvent] else message.data
+    return event
+
+
+def encode(event: Event) -> bytes:
+    """Write an event as the JSON message that a node sends.
+
+    Examples
+    --------
+    >>> encode(ErrorEvent("RATE_LIMITED", "slow down")).decode()
+    '{"type":"error","error":{"code":"RATE_LIMITED","message":"slow down","details":null}}'
+    """
+    return _encoder.encode(_ENVELOPES[type(event)](event))
+
+
+# -- the lenient way
+
+
+class _Shape(Struct, frozen=True):
+    """What the lenient way must know of a field: its inner fields, and whether it is an integer."""
+
+    fields: dict[str, _Shape]
+    is_integer: bool
+
+
+def _shape_of(annotation: Any) -> _Shape:
+    if get_origin(annotation) is list:
+        return _shape_of(get_args(annotation)[0])
+    fields: dict[str, _Shape] = {}
+    if isinstance(annotation, type) and issubclass(annotation, Struct):
+        hints = get_type_hints(annotation, include_extras=True)
+        fields = {name: _shape_of(hints[name]) for name in annotation.__struct_fields__}
+    return _Shape(fields, annotation == Int64)
+
+
+_SHAPES: Final = {
+    name: _Shape({"type": _Shape({}, False)} | _shape_of(_ENVELOPES[cls]).fields, False)
+    for cls, name in TYPE_NAMES.items()
+}
+
+
+def _decode_leniently(frame: Frame, drift: Counter[str] | None) -> Event | Control | Reject:
+    try:
+        message = msgspec.json.decode(frame.data)
+    except RecursionError:
+        return Reject(frame.data, "JSON is nested too deeply", frame.received_at_ns)
+    except UnicodeDecodeError as error:
+        return Reject(frame.data, f"not UTF-8: {error.reason} at byte {error.start}", frame.received_at_ns)
+    except msgspec.MsgspecError as error:
+        reason = str(error).removeprefix("JSON is malformed: ")
+        return Reject(frame.data, f"malformed JSON: {reason}", frame.received_at_ns)
+    if not isinstance(message, dict):
+        return Reject(
+            frame.data, f"expected a JSON object, got {type(message).__name__}", frame.received_at_ns
+        )
+    name = message.get("type")
+    if not isinstance(name, str):
+        return Reject(frame.data, "the message has no type", frame.received_at_ns)
+    if name not in _SHAPES:
+        control = _control(name, message)
+        if name in _CONTROL_TYPES or control.connection_id is not None:
+            return control
+        return Reject(frame.data, f"unknown event type {name[:64]!r}", frame.received_at_ns)
+    unknown: Counter[str] = Counter()
+    message = _conform(message, _SHAPES[name], name, unknown)
+    try:
+        event = msgspec.convert(message, _Message)
+    except msgspec.MsgspecError as error:
+        return Reject(frame.data, str(error), frame.received_at_ns)
+    if drift is not None:
+        drift.update(unknown)
+    result: Event = event.error if name == "error" else event.data
+    return result
+
+
+def _control(name: str, message: dict[str, Any]) -> Control:
+    data = message.get("data")
+    fields = (data if isinstance(data, dict) else {}) | message
+    connection_id = fields.get("connection_id")
+    return Control(
+        name, connection_id if isinstance(connection_id, str) else None, fields.get("simulated") is True
+    )
+
+
+def _conform(value: Any, shape: _Shape, place: str, unknown: Counter[str]) -> Any:
+    if shape.is_integer and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if shape.fields and isinstance(value, list):
+        return [_conform(item, shape, place, unknown) for item in value]
+    if shape.fields and isinstance(value, dict):
+        unknown.update(f"{place}.{name[:64]}" for name in value if name not in shape.fields)
+        return {
+            name: _conform(value[name], inner, f"{place}.{name}", unknown)
+            for name, inner in shape.fields.items()
+            if name in value
+        }
+    return value
