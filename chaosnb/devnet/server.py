@@ -14,9 +14,9 @@ import weakref
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from chaosnb.devnet.admission import Admission
@@ -24,15 +24,14 @@ from chaosnb.devnet.agents import Parameters, Truth
 from chaosnb.devnet.broadcast import Broadcast
 from chaosnb.devnet.connections import Policy
 from chaosnb.devnet.http_api import WS_PATH, answer
+from chaosnb.devnet.listener import Listener
 from chaosnb.devnet.model import Model
 from chaosnb.devnet.registry import Registry
 from chaosnb.errors import DevnetError
 
 __all__ = ["Devnet"]
 
-_MESSAGE_BYTES: Final = 64 * 1024
 _START_TIMEOUT_S: Final = 10.0
-_FAREWELL_S: Final = 0.8
 _JOIN_S: Final = 2.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -126,7 +125,6 @@ class Devnet:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._opened: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
 
     # -- life
 
@@ -242,33 +240,14 @@ class Devnet:
 
     async def _main(self, begun: threading.Event) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await serve(
-            self._handle,
-            self._host,
-            self._port,
-            process_request=self._answer,
-            create_connection=self._connect,  # type: ignore[arg-type]  # called, never used as a class
-            compression=None,
-            max_size=_MESSAGE_BYTES,
-            ping_timeout=60,
-            logger=_logger,
-        )
-        self._port = server.sockets[0].getsockname()[1]
+        listener = Listener(self._handle, self._answer, _logger)
+        self._port = await listener.open(self._host, self._port)
         beat = asyncio.create_task(self._beat())
         begun.set()
         await self._stop.wait()
         beat.cancel()
         await asyncio.gather(beat, return_exceptions=True)
-        await self._shut(server)
-
-    async def _shut(self, server: Server) -> None:
-        server.close()
-        closed = asyncio.create_task(server.wait_closed())
-        await asyncio.wait([closed], timeout=_FAREWELL_S)
-        # Who has not answered by now, or never spoke, is left standing.
-        for connection in list(self._opened):
-            connection.transport.abort()
-        await asyncio.wait([closed], timeout=_FAREWELL_S)
+        await listener.close()
 
     async def _beat(self) -> None:
         try:
@@ -280,12 +259,7 @@ class Devnet:
     async def _handle(self, connection: ServerConnection) -> None:
         await self._registry.serve(connection, self._broadcast.notice)
 
-    def _connect(self, *args: Any, **options: Any) -> ServerConnection:
-        connection = ServerConnection(*args, **options)
-        self._opened.add(connection)
-        return connection
-
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _answer(self, request: Request) -> Response | None:
         hosts = {"127.0.0.1", "localhost", self._host}
         origins = frozenset(f"http://{host}:{self._port}" for host in hosts)
         return answer(request, model=self._model, connection=self._registry.record, origins=origins)
