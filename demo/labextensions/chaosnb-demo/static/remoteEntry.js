@@ -1,7 +1,9 @@
 // A JupyterLab extension in the form JupyterLab loads ("federated"), written by hand so that nothing needs building.
-// It runs all cells of one notebook, once, as soon as that notebook is shown and its kernel is idle.
+// It runs all cells of one notebook as soon as that notebook is shown and its kernel is idle: once for each kernel,
+// so that reloading the page runs nothing again.
 (() => {
   const NOTEBOOK = "01_live_stream.ipynb";
+  const MEMORY = "chaosnb-demo:kernel";
   const LOOK_EVERY_MS = 200;
   const GIVE_UP_AFTER_MS = 120_000;
 
@@ -15,9 +17,14 @@
     await app.restored;
     const started = Date.now();
     const timer = setInterval(() => {
-      if (isReady(app.shell.currentWidget)) {
+      const widget = app.shell.currentWidget;
+      if (isReady(widget)) {
         clearInterval(timer);
-        app.commands.execute("notebook:run-all-cells");
+        const { id } = widget.sessionContext.session.kernel;
+        if (localStorage.getItem(MEMORY) !== id) {
+          localStorage.setItem(MEMORY, id);
+          app.commands.execute("notebook:run-all-cells");
+        }
       } else if (Date.now() - started > GIVE_UP_AFTER_MS) {
         clearInterval(timer);
         console.warn(`chaosnb-demo: ${NOTEBOOK} did not become ready; use Run > Run All Cells`);
@@ -27,7 +34,7 @@
 
   const plugin = {
     id: "chaosnb-demo:run-all",
-    description: `Runs all cells of ${NOTEBOOK} once.`,
+    description: `Runs all cells of ${NOTEBOOK}, once for each kernel.`,
     autoStart: true,
     activate: (app) => void runOnceReady(app),
   };
