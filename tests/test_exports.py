@@ -34,16 +34,22 @@ def test_dir_shows_every_public_name() -> None:
 
 
 def test_every_error_is_a_chaosnb_error_and_drawn_in_the_tree() -> None:
-    found = {
-        thing
-        for module in modules()
-        for name, thing in vars(module).items()
-        if inspect.isclass(thing)
-        and issubclass(thing, BaseException)
-        and thing.__module__.startswith("chaosnb")
-        and not name.startswith("_")
-    }
-    assert found
-    for error in found:
-        assert issubclass(error, errors.ChaosnbError), f"{error.__module__}.{error.__name__}"
-        assert error.__name__ in (errors.__doc__ or ""), f"{error.__name__} is not drawn in errors.py"
+    rooms: dict[type[BaseException], set[str]] = {}
+    for module in modules():
+        for thing in vars(module).values():
+            if (
+                inspect.isclass(thing)
+                and issubclass(thing, BaseException)
+                and thing.__module__.startswith("chaosnb")
+            ):
+                rooms.setdefault(thing, set()).add(".".join(module.__name__.split(".")[:2]))
+    assert rooms
+    for error, seen_in in rooms.items():
+        if issubclass(error, errors.ChaosnbError):
+            assert error.__module__ == "chaosnb.errors", f"{error.__name__} belongs in errors.py"
+            assert error.__name__ in (errors.__doc__ or ""), f"{error.__name__} is not drawn in errors.py"
+        else:
+            # A signal, which is caught in the room that raises it.
+            where = f"{error.__module__}.{error.__name__}"
+            assert not error.__name__.endswith("Error"), f"{where} is not a ChaosnbError"
+            assert len(seen_in) == 1, f"{where} leaves its room: {sorted(seen_in)}"
