@@ -7,6 +7,7 @@ that a stream that nobody holds any more ends by itself.
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
@@ -37,6 +38,7 @@ __all__ = ["Stream", "connect", "stream"]
 
 URL_VARIABLE: Final = "CHAOSNB_URL"
 _DEVNET: Final = "devnet"
+_FIRST_TRY_S: Final = 1.0
 
 
 class Stream(Dataset):
@@ -76,6 +78,7 @@ class Stream(Dataset):
         self._running = self._thread.submit(_pump(self._connection, capture))
         self._told = False
         self._end = weakref.finalize(self, _end, self._thread, devnet)
+        self._say_if_unreachable()
 
     # -- what the stream says of itself
 
@@ -250,6 +253,16 @@ class Stream(Dataset):
         if not self._running.done() or self._running.cancelled():
             return None
         return self._running.exception()
+
+    def _say_if_unreachable(self) -> None:
+        # Said here, by the caller's thread: what another thread prints lands in the wrong cell or nowhere.
+        wait_until(lambda: self._connection.state != "connecting", self._capture.changed, _FIRST_TRY_S)
+        if self._connection.state == "reconnecting":
+            print(
+                f"chaosnb: {shown_url(self._url)}: {self.incidents['detail'].iloc[-1]}. The stream keeps "
+                'trying. Is the node running, and is this its address (url=)? url="devnet" gives a simulated one.',
+                file=sys.stderr,
+            )
 
     def _before_reading(self) -> None:
         """Raise once why the stream failed; after that, what it received can be read."""

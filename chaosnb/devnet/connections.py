@@ -191,7 +191,10 @@ class Client:
                 if self._public_key is not None:
                     raise Refusal("INVALID_REQUEST", "this connection is authenticated already")
                 self._public_key = self._admission.check(message)
-                await self._answer({"type": "auth_success", "connection_id": self.connection_id})
+                # Simulated data must never pass for real, so the node says what it is.
+                await self._answer(
+                    {"type": "auth_success", "connection_id": self.connection_id, "simulated": True}
+                )
             case "subscribe":
                 await self._subscribe(message.get("topics"))
             case other:

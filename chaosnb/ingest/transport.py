@@ -7,6 +7,7 @@ that saves a task switch a frame. Every foreign error leaves this module as a `T
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -24,6 +25,10 @@ __all__ = ["LOOPBACK_HOSTS", "Connect", "Transport", "connect_websocket"]
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_FRAME_BYTES: Final = 2**20
 _PAUSE_FRAMES: Final = 20_000
+
+# At DEBUG the library logs the handshake, with whatever secret the URL carries.
+_log: Final = logging.getLogger("chaosnb.websocket")
+_log.setLevel(logging.INFO)
 
 
 class Transport(Protocol):
@@ -73,6 +78,7 @@ async def connect_websocket(url: str, *, wall_ns: Callable[[], int] = time.time_
             compression=None if loopback else "deflate",
             proxy=None if loopback else True,
             max_size=MAX_FRAME_BYTES,
+            logger=_log,
             open_timeout=10,
             close_timeout=1,
         )
