@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from chaosnb.devnet import Model, Parameters
 from chaosnb.protocol import events
-from chaosnb.protocol.events import EVENT_TYPES, PERSONALITIES, Frame, decode, encode, event_type
+from chaosnb.protocol.codec import decode, encode
+from chaosnb.protocol.events import EVENT_TYPES, PERSONALITIES, Frame, event_type
 from chaosnb.protocol.iso8601 import duration_seconds, parse_timestamps
 
 SECOND_US = 1_000_000
 START_US = 1_750_000_000_000_000
-LAWS = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAWS = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SEEDS = st.integers(0, 2**31)
 
 
@@ -67,7 +68,7 @@ def test_order_and_span(seed: int, agents: int, rate: float) -> None:
     log = run(seed, 2_000 / rate, agents=agents, rate=rate)
     times = parse_timestamps([event.timestamp for event in log])
     assert (times[1:] >= times[:-1]).all()
-    assert START_US <= times[0]
+    assert times[0] >= START_US
     assert times[-1] <= START_US + 2_000 / rate * SECOND_US
 
 
@@ -252,7 +253,9 @@ def test_without_interaction_the_baseline_holds() -> None:
     model.step(150 * SECOND_US)
     for name, tally in model.tally.items():
         # Agents of a personality do not vote equally often, which shifts the mean a little.
-        assert tally.approvals / tally.votes == pytest.approx(model.truth.approval_probability[name], abs=0.025)
+        assert tally.approvals / tally.votes == pytest.approx(
+            model.truth.approval_probability[name], abs=0.025
+        )
 
 
 @pytest.mark.parametrize("loyalty", [0.0, 1.0])

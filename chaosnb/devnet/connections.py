@@ -25,8 +25,10 @@ _WINDOW_S: Final = 60.0
 _MESSAGES_PER_WINDOW: Final = 100
 _WARNINGS: Final = 20
 _PARTING_S: Final = 5.0
+_NORMAL: Final = 1000
 _POLICY_VIOLATION: Final = 1008
 _TRY_AGAIN_LATER: Final = 1013
+_TOO_SLOW: Final = "the client reads too slowly"
 
 
 class Outgoing(NamedTuple):
@@ -98,6 +100,7 @@ class Client:
         self._queue_bytes = 0
         self._has_frames = asyncio.Event()
         self._is_cut = False
+        self._parting: asyncio.Task[None] | None = None
         self._admitted_s: deque[float] = deque(maxlen=_MESSAGES_PER_WINDOW)
         self._warnings = 0
         self._connected_us = self._active_us = clock_us()
@@ -142,7 +145,7 @@ class Client:
                 self._queue.append(frame)
                 self._queue_bytes += len(frame.wire)
         if len(self._queue) > self._policy.queue_frames or self._queue_bytes > self._policy.queue_bytes:
-            self._cut()
+            self._cut(_TRY_AGAIN_LATER, _TOO_SLOW)
         if self._queue:
             self._has_frames.set()
 
@@ -155,12 +158,16 @@ class Client:
         except ConnectionClosed:
             pass
         finally:
-            self._cut()
+            self._cut(_NORMAL, "")
             await sender
+            if self._parting is not None:
+                await self._parting
 
     # -- what comes in
 
     async def _receive(self, message: str | bytes) -> None:
+        if self._is_cut:
+            return  # read on nevertheless, or the answer to the close frame would never come
         self._messages_received += 1
         self._active_us = self._clock_us()
         try:
@@ -170,7 +177,7 @@ class Client:
             error = {"code": refusal.code, "message": refusal.message, "details": refusal.details}
             await self._answer({"type": "error", "error": error})
             if refusal.code in ("INVALID_SIGNATURE", "INVALID_AGENT") or self._warnings > _WARNINGS:
-                await self._part(_POLICY_VIOLATION, refusal.code)
+                self._cut(_POLICY_VIOLATION, refusal.code)
 
     def _limit_rate(self) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -240,7 +247,7 @@ class Client:
                 self._bytes_sent += size
                 self._on_change()
                 if not await self._drained():
-                    self._cut()
+                    self._cut(_TRY_AGAIN_LATER, _TOO_SLOW)
 
     async def _drained(self) -> bool:
         """Wait until the client has taken most of what was written; False if it takes nothing at all."""
@@ -258,7 +265,8 @@ class Client:
             else:
                 return True
 
-    def _cut(self) -> None:
+    def _cut(self, code: int, reason: str) -> None:
+        """Send nothing more, and close the connection if it is open."""
         if self._is_cut:
             return
         self._is_cut = True
@@ -267,7 +275,7 @@ class Client:
         self._has_frames.set()
         self._on_change()
         if self._connection.state is State.OPEN:
-            self._parting = asyncio.create_task(self._part(_TRY_AGAIN_LATER, "the client reads too slowly"))
+            self._parting = asyncio.create_task(self._part(code, reason))
 
     async def _part(self, code: int, reason: str) -> None:
         # The close frame waits behind what was written before, which a client that reads nothing never takes.
