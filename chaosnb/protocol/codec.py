@@ -34,6 +34,7 @@ _CONTROL_TYPES: Final = frozenset(
         "welcome",
     }
 )
+_MOST_LEVELS: Final = 100
 
 
 def _envelope(name: str, cls: type[Event]) -> type[Struct]:
@@ -81,8 +82,7 @@ def decode(frame: Frame, drift: Counter[str] | None = None) -> Event | Control |
         message = _decoder.decode(frame.data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(frame, drift)
-    event: Event = message.error if type(message) is _ENVELOPES[ErrorEvent] else message.data
-    return event
+    return _event_of(message, frame)
 
 
 def encode(event: Event) -> bytes:
@@ -94,6 +94,29 @@ def encode(event: Event) -> bytes:
     '{"type":"error","error":{"code":"RATE_LIMITED","message":"slow down","details":null}}'
     """
     return _encoder.encode(_ENVELOPES[type(event)](event))
+
+
+def _event_of(message: Any, frame: Frame) -> Event | Reject:
+    if type(message) is not _ENVELOPES[ErrorEvent]:
+        event: Event = message.data
+        return event
+    error: ErrorEvent = message.error
+    return _too_deep(frame) if _is_deep(error.details) else error
+
+
+def _is_deep(value: Any) -> bool:
+    """Say whether a JSON value is so deep that writing it again could exhaust the caller's stack."""
+    level = [value]
+    for _ in range(_MOST_LEVELS):
+        lists = [list(item.values()) if isinstance(item, dict) else item for item in level]
+        level = [inner for item in lists if isinstance(item, list) for inner in item]
+        if not level:
+            return False
+    return True
+
+
+def _too_deep(frame: Frame) -> Reject:
+    return Reject(frame.data, "JSON is nested too deeply", frame.received_at_ns)
 
 
 # -- the lenient way
@@ -126,9 +149,9 @@ def _decode_leniently(frame: Frame, drift: Counter[str] | None) -> Event | Contr
     try:
         message = msgspec.json.decode(frame.data)
     except RecursionError:
-        return Reject(frame.data, "JSON is nested too deeply", frame.received_at_ns)
+        return _too_deep(frame)
     except UnicodeDecodeError as error:
-        return Reject(frame.data, f"not UTF-8: {error.reason} at byte {error.start}", frame.received_at_ns)
+        return Reject(frame.data, f"not UTF-8: {error.reason}", frame.received_at_ns)
     except msgspec.MsgspecError as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         return Reject(frame.data, f"malformed JSON: {reason}", frame.received_at_ns)
@@ -150,15 +173,16 @@ def _decode_leniently(frame: Frame, drift: Counter[str] | None) -> Event | Contr
         event = msgspec.convert(message, _Message)
     except msgspec.MsgspecError as error:
         return Reject(frame.data, str(error), frame.received_at_ns)
-    if drift is not None:
+    result = _event_of(event, frame)
+    if drift is not None and not isinstance(result, Reject):
         drift.update(unknown)
-    result: Event = event.error if name == "error" else event.data
     return result
 
 
 def _control(name: str, message: dict[str, Any]) -> Control:
     data = message.get("data")
-    fields = (data if isinstance(data, dict) else {}) | message
+    fields = data if isinstance(data, dict) else {}
+    fields = fields | {field: value for field, value in message.items() if value is not None}
     connection_id = fields.get("connection_id")
     return Control(
         name, connection_id if isinstance(connection_id, str) else None, fields.get("simulated") is True
@@ -169,7 +193,7 @@ def _conform(value: Any, shape: _Shape, place: str, unknown: Counter[str]) -> An
     if shape.is_integer and isinstance(value, float) and value.is_integer():
         return int(value)
     if shape.fields and isinstance(value, list):
-        return [_conform(item, shape, place, unknown) for item in value]
+        return [item if isinstance(item, list) else _conform(item, shape, place, unknown) for item in value]
     if shape.fields and isinstance(value, dict):
         unknown.update(f"{place}.{name[:64]}" for name in value if name not in shape.fields)
         return {

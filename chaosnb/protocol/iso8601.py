@@ -28,6 +28,7 @@ _DURATION: Final = re.compile(
     r"(?:(?P<seconds>\d+(?:[.,]\d+)?)S)?)?",
     re.ASCII,
 )
+_LONGEST_DURATION: Final = 200
 _SECONDS: Final = {"weeks": 604_800.0, "days": 86_400.0, "hours": 3_600.0, "minutes": 60.0, "seconds": 1.0}
 
 # `YYYY-MM-DDTHH:MM:SS.mmmZ`, as JavaScript's toISOString writes: places of the digits, and of all else.
@@ -77,7 +78,8 @@ def format_timestamp(epoch_us: int) -> str:
     >>> format_timestamp(1_500_000)
     '1970-01-01T00:00:01.500Z'
     """
-    return (_EPOCH + timedelta(microseconds=epoch_us)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    moment = _EPOCH.replace(tzinfo=None) + timedelta(microseconds=epoch_us)
+    return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 def duration_seconds(text: str) -> float:
@@ -93,7 +95,7 @@ def duration_seconds(text: str) -> float:
     >>> duration_seconds("P1DT2H"), duration_seconds("PT0.5S"), duration_seconds("P1M")
     (93600.0, 0.5, nan)
     """
-    match = _DURATION.fullmatch(text[:200])
+    match = _DURATION.fullmatch(text) if len(text) <= _LONGEST_DURATION else None
     if match is None or match["years"] or match["months"]:
         return math.nan
     total = sum(float((match[unit] or "0").replace(",", ".")) * size for unit, size in _SECONDS.items())
@@ -106,23 +108,27 @@ def _parse_common(digits: npt.NDArray[np.int64], texts: Sequence[str]) -> npt.ND
 
     year, month, day = number(0, 4), number(4, 6), number(6, 8)
     hour, minute, second = number(8, 10), number(10, 12), number(12, 14)
-    month_start = (year * 12 + month - 1 - 1970 * 12).astype("datetime64[M]").astype("datetime64[D]")
-    days = month_start.astype(np.int64) + day - 1
+    months = year * 12 + month - 1 - 1970 * 12
+    days = _first_day(months) + day - 1
     result = ((days * 24 + hour) * 60 + minute) * 60 + second
     result = result * 1_000_000 + number(14, 17) * 1_000
-    valid = (
-        (month >= 1) & (month <= 12) & (day >= 1) & (day <= 28) & (hour < 24) & (minute < 60) & (second < 60)
-    )
-    for index in np.flatnonzero(~(valid & (year > 0))):
+    valid = (year > 0) & (month >= 1) & (month <= 12) & (day >= 1) & (days < _first_day(months + 1))
+    valid &= (hour < 24) & (minute < 60) & (second < 60)
+    for index in np.flatnonzero(~valid):
         result[index] = _parse_one(texts[int(index)])
     return result
 
 
+def _first_day(months: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+
+
 def _parse_one(text: str) -> int:
     try:
-        moment = datetime.fromisoformat(text[:64])
+        moment = datetime.fromisoformat(text)
         if "T" not in text and "t" not in text and " " not in text:
             return INVALID_TIMESTAMP
-        return (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // _MICROSECOND
+        # In UTC, the years 1 and 9999 can be left, and with them what Python and pandas can show.
+        return (moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         return INVALID_TIMESTAMP

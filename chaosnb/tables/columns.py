@@ -11,7 +11,7 @@ Text and lists live in Arrow arrays, which never change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -24,7 +24,6 @@ from chaosnb.protocol.schema import Column
 __all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "make_column"]
 
 _FIRST_CAPACITY: Final = 1024
-_MOST_OWNERS: Final = 64
 _SEGMENT_ROWS: Final = 2**18
 _STR: Final = pd.StringDtype("pyarrow", na_value=np.nan)
 
@@ -47,12 +46,12 @@ class GrowableColumn(Protocol):
 
 
 class _Buffer:
-    """A numpy array with spare room at its end, and the pandas Series that own the whole of it."""
+    """A numpy array with spare room at its end, and the pandas Series that owns the whole of it."""
 
     def __init__(self, dtype: str) -> None:
         self.values: npt.NDArray[Any] = np.zeros(_FIRST_CAPACITY, dtype=dtype)
         self.size = 0
-        self.owners: list[pd.Series[Any]] = []
+        self.owner: pd.Series[Any] | None = None
         self._shown = 0
 
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
@@ -71,12 +70,14 @@ class _Buffer:
     def move(self, values: npt.NDArray[Any]) -> None:
         """Go on in another array: the old one is left to the snapshots that show it."""
         self.values = values
-        self.owners = []
+        self.owner = None
         self._shown = 0
 
-    def show(self) -> pd.Series[Any]:
+    def show(self, make_owner: Callable[[npt.NDArray[Any]], pd.Series[Any]]) -> pd.Series[Any]:
+        if self.owner is None:
+            self.owner = make_owner(self.values)
         self._shown = self.size
-        return self.owners[-1].iloc[: self.size]
+        return self.owner.iloc[: self.size]
 
     @property
     def nbytes(self) -> int:
@@ -123,9 +124,7 @@ class FixedColumn:
 
     def snapshot(self) -> pd.Series[Any]:
         """Return all values as a Series that later changes do not reach."""
-        if not self._buffer.owners:
-            self._buffer.owners.append(pd.Series(self._buffer.values, dtype=self._pandas_dtype, copy=False))
-        return self._buffer.show()
+        return self._buffer.show(lambda values: pd.Series(values, dtype=self._pandas_dtype, copy=False))
 
     @property
     def nbytes(self) -> int:
@@ -147,7 +146,7 @@ class CategoryColumn:
     def __init__(self) -> None:
         self._buffer = _Buffer("int8")
         self._code_of: dict[str, int] = {}
-        self._owner_categories = 0
+        self._dtype = pd.CategoricalDtype(pd.Index([], dtype=_STR))
 
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
         """Add values at the end."""
@@ -164,20 +163,19 @@ class CategoryColumn:
 
     def snapshot(self) -> pd.Series[Any]:
         """Return all values as a categorical Series that later changes do not reach."""
-        buffer = self._buffer
-        if not buffer.owners or self._owner_categories != len(self._code_of):
-            if len(buffer.owners) >= _MOST_OWNERS:
-                buffer.move(buffer.values.copy())
-            self._owner_categories = len(self._code_of)
-            dtype = pd.CategoricalDtype(pd.Index(list(self._code_of), dtype=_STR))
-            values = pd.Categorical.from_codes(buffer.values, dtype=dtype, validate=False)
-            buffer.owners.append(pd.Series(values, copy=False))
-        return buffer.show()
+        if len(self._dtype.categories) != len(self._code_of):
+            # Snapshots of two dtypes have two owners, which do not know of each other: no buffer for both.
+            self._buffer.move(self._buffer.values.copy())
+            self._dtype = pd.CategoricalDtype(pd.Index(list(self._code_of), dtype=_STR))
+        return self._buffer.show(self._owner)
 
     @property
     def nbytes(self) -> int:
         """Bytes in use."""
         return self._buffer.nbytes + sum(map(len, self._code_of))
+
+    def _owner(self, codes: npt.NDArray[Any]) -> pd.Series[Any]:
+        return pd.Series(pd.Categorical.from_codes(codes, dtype=self._dtype, validate=False), copy=False)
 
 
 class ArrowColumn:

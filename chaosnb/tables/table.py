@@ -84,12 +84,15 @@ class Table:
     @property
     def rows(self) -> int:
         """How many rows it holds."""
-        return self._rows + self._pending_rows
+        with self._lock:
+            return self._rows + self._pending_rows
 
     @property
     def late(self) -> int:
         """How many rows came after one with a later `timestamp`, and were put in their place."""
-        return self._late
+        with self._lock:
+            self._flush()
+            return self._late
 
     @property
     def nbytes(self) -> int:
@@ -109,8 +112,9 @@ class Table:
             return
         rows = self._pending[0] if len(self._pending) == 1 else _joined(self._pending)
         start = self._rows
+        values = {name: extract(rows) for name, extract in self._extract.items()}
         for name, column in self._columns.items():
-            column.append(self._extract[name](rows))
+            column.append(values[name])
         self._rows += len(rows.events)
         self._pending, self._pending_rows = [], 0
         self._put_in_order(start, rows.timestamp_us)
