@@ -260,7 +260,7 @@ class Stream(Dataset):
         if self._connection.state == "reconnecting":
             print(
                 f"chaosnb: {shown_url(self._url)}: {self.incidents['detail'].iloc[-1]}. The stream keeps "
-                'trying. Is the node running, and is this its address (url=)? url="devnet" gives a simulated one.',
+                'trying. Is the node running, and is this its address? url="devnet" gives a simulated one.',
                 file=sys.stderr,
             )
 

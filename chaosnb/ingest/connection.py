@@ -18,6 +18,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from chaosnb.errors import CredentialsError, TransportError
+from chaosnb.ingest.address import shown_url
 from chaosnb.ingest.gaps import GapLedger
 from chaosnb.ingest.session import Batch, Session
 from chaosnb.ingest.transport import Connect, Transport, connect_websocket
@@ -104,7 +105,7 @@ class Connection:
         CredentialsError
             If the node refuses the identity.
         """
-        self._enter("connecting", f"connecting to {self._url}")
+        self._enter("connecting", f"connecting to {shown_url(self._url)}")
         try:
             while True:
                 started = self._clock.monotonic()

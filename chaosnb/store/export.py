@@ -6,12 +6,16 @@ leading ``'`` in CSV, as OWASP recommends ("CSV Injection"); the other formats k
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
 
 from chaosnb.errors import ExportError
 from chaosnb.protocol.schema import TABLES
@@ -86,11 +90,11 @@ def _write(table: str, target: Path, write: Callable[[Path], Any]) -> None:
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_parquet(path, index=False)
+    pyarrow.parquet.write_table(_arrow_table(frame), path)
 
 
 def _write_feather(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_feather(path)
+    pyarrow.feather.write_feather(_arrow_table(frame), path)
 
 
 def _write_jsonl(frame: pd.DataFrame, path: Path) -> None:
@@ -110,7 +114,8 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
         ):
             text = column.astype("str")
             plain[name] = text.where(~text.str.contains(_FORMULA_STARTS, na=False), "'" + text)
-    plain.to_csv(path, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+    # Quoted in any case: a bare carriage return would end the row for some readers.
+    plain.to_csv(path, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ", quoting=csv.QUOTE_NONNUMERIC)
 
 
 FORMATS: Final[dict[str, Callable[[pd.DataFrame, Path], None]]] = {
@@ -120,6 +125,18 @@ FORMATS: Final[dict[str, Callable[[pd.DataFrame, Path], None]]] = {
     "jsonl": _write_jsonl,
 }
 """What writes each format."""
+
+
+def _arrow_table(frame: pd.DataFrame) -> Any:
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    about = json.loads(table.schema.metadata[b"pandas"])
+    for column in about["columns"]:
+        # pandas 3.1 cannot read back the name of a list dtype; without it the column comes as objects.
+        if column["numpy_type"].endswith("[pyarrow]"):
+            column["numpy_type"] = "object"
+    return table.replace_schema_metadata(
+        {b"pandas": json.dumps(about).encode(), b"PANDAS_ATTRS": json.dumps(frame.attrs).encode()}
+    )
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
