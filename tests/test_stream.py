@@ -48,7 +48,7 @@ def test_all_tables_fill_with_the_columns_of_the_schema(node: chaosnb.Devnet) ->
     """One line of code gives every event type as a DataFrame in order of time."""
     with chaosnb.stream(ALL, url=node.url) as s:
         s.wait(until=lambda s: all(len(s[name]) for name in TABLES if name != "error"), timeout=60)
-        frames = s.frames()
+    frames = s.frames()
     assert list(frames) == list(TABLES)
     for name, frame in frames.items():
         assert frame.columns.tolist() == [column.name for column in TABLES[name].columns]
@@ -220,18 +220,20 @@ def test_an_interrupt_ends_the_wait_within_half_a_second_and_nothing_else(node: 
     """Ctrl-C belongs to the cell, not to the stream."""
     with chaosnb.stream(ALL, url=node.url) as s:
         s.wait(events=5, timeout=30)
+        waiting = threading.Event()
         sent: list[float] = []
 
         def interrupt() -> None:
+            waiting.wait(30)
             sent.append(time.monotonic())
             os.kill(os.getpid(), signal.SIGINT)
 
-        timer = threading.Timer(0.05, interrupt)
-        timer.start()
+        thread = threading.Thread(target=interrupt)
+        thread.start()
         with pytest.raises(KeyboardInterrupt):
-            s.wait(events=1_000_000, timeout=30)
+            s.wait(until=lambda s: bool(waiting.set()), timeout=30)
         assert time.monotonic() - sent[0] < 0.5
-        timer.join()
+        thread.join()
         s.wait(events=20, timeout=30)
 
 
