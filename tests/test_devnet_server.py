@@ -85,7 +85,8 @@ async def take_all(node: Devnet, topics: tuple[str, ...] = ALL, pause_s: float =
         await asyncio.sleep(pause_s)
         while not (node.wait_finished(0) and len(frames) >= sum(node.sent.values())):
             with contextlib.suppress(TimeoutError):
-                frames.append(await asyncio.wait_for(link.recv(decode=False), 0.05))
+                async with asyncio.timeout(0.05):
+                    frames.append(await link.recv(decode=False))
     return frames
 
 
@@ -334,11 +335,11 @@ def test_an_event_comes_once() -> None:
 
 def test_full_speed_loses_nothing() -> None:
     """At full speed a client gets as many events of each type as the node counts, in order."""
-    with Devnet(speed=None, duration=1_000) as node:
+    with Devnet(speed=None, duration=500) as node:
         frames = asyncio.run(take_all(node))
         assert node.wait_finished(BOUND_S)
         assert kinds(frames) == node.sent
-    assert len(frames) == pytest.approx(20_000, rel=0.1)
+    assert len(frames) == pytest.approx(10_000, rel=0.1)
     times = parse_timestamps([json.loads(frame)["data"]["timestamp"] for frame in frames])
     assert (times[1:] >= times[:-1]).all()
 
@@ -440,7 +441,7 @@ def test_slow_reader_at_full_speed() -> None:
 
 def test_a_pause_within_the_patience_loses_nothing() -> None:
     """At full speed a client may pause, and loses nothing by it."""
-    with Devnet(speed=None, duration=1_500) as node:
+    with Devnet(speed=None, duration=900) as node:
         frames = asyncio.run(take_all(node, pause_s=0.3))
         assert kinds(frames) == node.sent
 
