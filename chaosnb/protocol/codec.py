@@ -80,8 +80,8 @@ def decode(frame: Frame, drift: Counter[str] | None = None) -> Event | Control |
     """
     try:
         message = _decoder.decode(frame.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _decode_leniently(frame, drift)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return _decode_leniently(frame, drift, str(error))
     return _event_of(message, frame)
 
 
@@ -145,13 +145,17 @@ _SHAPES: Final = {
 }
 
 
-def _decode_leniently(frame: Frame, drift: Counter[str] | None) -> Event | Control | Reject:
+def _decode_leniently(frame: Frame, drift: Counter[str] | None, refusal: str) -> Event | Control | Reject:
     try:
         message = msgspec.json.decode(frame.data)
     except RecursionError:
         return _too_deep(frame)
     except UnicodeDecodeError as error:
         return Reject(frame.data, f"not UTF-8: {error.reason}", frame.received_at_ns)
+    except msgspec.ValidationError as error:
+        # A number that nothing can hold; the strict way knows its place, if it came so far.
+        reason = refusal if "out of range" in refusal else str(error)
+        return Reject(frame.data, reason, frame.received_at_ns)
     except msgspec.MsgspecError as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         return Reject(frame.data, f"malformed JSON: {reason}", frame.received_at_ns)

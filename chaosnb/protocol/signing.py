@@ -83,7 +83,7 @@ class Identity:
         Raises
         ------
         IdentityError
-            If others than the owner can read the file, or it holds no key.
+            If others than the owner can read the file, or it cannot be read, or holds no key.
         """
         file = Path(path) if path is not None else platformdirs.user_config_path("chaosnb") / "identity.key"
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -120,10 +120,14 @@ class Identity:
 
     @classmethod
     def _read(cls, file: Path) -> Identity:
-        if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        try:
+            mode, content = file.stat().st_mode, file.read_bytes()
+        except OSError as error:
+            raise IdentityError(f"the private key in {file} cannot be read: {error.strerror}") from None
+        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
             raise IdentityError(f"others can read {file}; run: chmod 600 {file}")
         try:
-            return cls(file.read_text().strip())
+            return cls(content.decode().strip())
         except (IdentityError, UnicodeDecodeError):
             raise IdentityError(
                 f"{file} does not hold a private key ({2 * _SEED_BYTES} hexadecimal digits); "
