@@ -1,15 +1,14 @@
-"""The dashboard's widgets and the line that says how a stream is doing: no thread, no stream."""
+"""The dashboard's widgets and their arrangement: no thread, no stream."""
 
 from __future__ import annotations
 
-import html
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import ipywidgets as widgets
 
-__all__ = ["FORMATS", "WINDOWS", "Controls", "release", "status_html", "status_text"]
+__all__ = ["FORMATS", "WINDOWS", "Controls", "release"]
 
 WINDOWS: Final[dict[str, float | None]] = {
     "1 min": 60.0,
@@ -22,18 +21,6 @@ WINDOWS: Final[dict[str, float | None]] = {
 
 FORMATS: Final = ("parquet", "csv", "feather", "jsonl")
 """The formats in which a stream's tables can be exported."""
-
-_COLORS: Final = {
-    "live": "#009E73",
-    "connecting": "#E69F00",
-    "reconnecting": "#E69F00",
-    "closed": "#999999",
-    "failed": "#D55E00",
-}
-_BADGE: Final = (
-    "<span style='background:#E69F00;color:black;border-radius:3px;padding:0 6px;font-weight:bold'>"
-    "simulated</span>"
-)
 
 
 class Controls:
@@ -126,58 +113,6 @@ def release(widget: widgets.Widget) -> None:
     widget.close()
     for part in parts:
         release(part)
-
-
-def status_text(status: Any) -> str:
-    """Say in one line how a stream is doing.
-
-    Parameters
-    ----------
-    status : object
-        A stream's status.
-
-    Returns
-    -------
-    str
-    """
-    return ", ".join([status.state, _source(status), *_figures(status)])
-
-
-def status_html(status: Any) -> str:
-    """Say the same in HTML; all that comes from outside is escaped.
-
-    Parameters
-    ----------
-    status : object
-        A stream's status.
-
-    Returns
-    -------
-    str
-    """
-    color = _COLORS.get(status.state, "#999999")
-    # The word stands beside the dot for those who cannot tell its colour.
-    head = f"<span style='color:{color}'>●</span> <b>{html.escape(status.state)}</b>"
-    source = f"{_BADGE} {html.escape(status.url)}" if status.simulated else html.escape(status.url)
-    parts = [head, source, *map(html.escape, _figures(status))]
-    if status.error:
-        parts.append(f"<span style='color:#D55E00'>{html.escape(status.error)}</span>")
-    return " &nbsp;·&nbsp; ".join(parts)
-
-
-def _source(status: Any) -> str:
-    return f"simulated ({status.url})" if status.simulated else str(status.url)
-
-
-def _figures(status: Any) -> list[str]:
-    lag = "no lag known" if status.lag_s is None else f"lag {status.lag_s:.2f} s"
-    counts = [f"{status.events:,} events", f"{status.events_per_s:,.1f}/s", lag]
-    return [
-        *counts,
-        f"gaps {status.gaps:,}",
-        f"rejects {status.rejects:,}",
-        f"{status.memory_bytes / 1e6:,.1f} MB",
-    ]
 
 
 def _weakly(callback: Callable[[], None]) -> Callable[[Any], None]:

@@ -20,7 +20,8 @@ import ipywidgets as widgets
 import pandas as pd
 
 from chaosnb.figures import FIGURES, mark_gaps
-from chaosnb.notebook.controls import WINDOWS, Controls, release, status_html, status_text
+from chaosnb.notebook.controls import WINDOWS, Controls, release
+from chaosnb.notebook.display import status_html, status_text
 from chaosnb.notebook.grid import grid
 from chaosnb.notebook.live_plot import LivePlot, has_kernel
 from chaosnb.notebook.writer import Writer

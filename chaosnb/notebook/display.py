@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from chaosnb.ingest.status import Status
     from chaosnb.live import Stream
 
-__all__ = ["STATE_COLOURS", "size_text", "status_text", "stream_html", "stream_text"]
+__all__ = ["STATE_COLOURS", "size_text", "status_html", "status_text", "stream_html", "stream_text"]
 
 # From the palette of Okabe and Ito, which colour-blind readers can tell apart.
 STATE_COLOURS: Final = {
@@ -20,6 +20,10 @@ STATE_COLOURS: Final = {
     "failed": "#D55E00",
     "closed": "#7f7f7f",
 }
+_BADGE: Final = (
+    "<span style='background:#E69F00;color:black;border-radius:3px;padding:0 6px;font-weight:bold'>"
+    "simulated</span>"
+)
 
 
 def stream_text(stream: Stream) -> str:
@@ -34,17 +38,13 @@ def stream_text(stream: Stream) -> str:
 
 def stream_html(stream: Stream) -> str:
     """Return the stream as HTML: a line with its state, then a small table of its tables."""
-    status = stream.status
-    memory = stream.memory
     rows = "".join(
         f"<tr><td style='text-align:left'><code>{escape(str(name))}</code></td>"
         f"<td>{count:,}</td><td>{size_text(size)}</td></tr>"
-        for name, count, size in memory.itertuples()
+        for name, count, size in stream.memory.itertuples()
     )
-    colour = STATE_COLOURS.get(status.state, "#7f7f7f")
     return (
-        f"<div><span style='color:{colour}'>&#9679;</span> <b>chaosnb stream</b> "
-        f"{escape(status_text(status))}</div>"
+        f"<div>{status_html(stream.status)}</div>"
         "<table><thead><tr><th style='text-align:left'>table</th><th>rows</th><th>memory</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>"
     )
@@ -52,14 +52,33 @@ def stream_html(stream: Stream) -> str:
 
 def status_text(status: Status) -> str:
     """Return the status in one line of plain text."""
-    where = f"{status.url} (simulated)" if status.simulated else status.url
-    lag = "" if status.lag_s is None else f", lag {status.lag_s:.2f} s"
-    line = (
-        f"{status.state}, {where}, {', '.join(status.topics)}: {status.events:,} events, "
-        f"{status.events_per_s:.1f} events/s{lag}, {status.gaps} gaps, {status.rejects:,} rejects, "
-        f"{size_text(status.memory_bytes)}"
-    )
+    source = f"{status.url} (simulated)" if status.simulated else status.url
+    line = ", ".join([status.state, source, " ".join(status.topics), *_figures(status)])
     return line if status.error is None else f"{line}\n{status.error}"
+
+
+def status_html(status: Status) -> str:
+    """Return the status in one line of HTML."""
+    colour = STATE_COLOURS.get(status.state, "#7f7f7f")
+    # The word stands beside the dot for those who cannot tell its colour.
+    head = f"<span style='color:{colour}'>●</span> <b>{escape(status.state)}</b>"
+    source = f"{_BADGE} {escape(status.url)}" if status.simulated else escape(status.url)
+    parts = [head, source, *map(escape, _figures(status))]
+    if status.error is not None:
+        parts.append(f"<span style='color:{STATE_COLOURS['failed']}'>{escape(status.error)}</span>")
+    return " &nbsp;·&nbsp; ".join(parts)
+
+
+def _figures(status: Status) -> list[str]:
+    lag = [] if status.lag_s is None else [f"lag {status.lag_s:.2f} s"]
+    return [
+        f"{status.events:,} events",
+        f"{status.events_per_s:,.1f} events/s",
+        *lag,
+        f"gaps {status.gaps:,}",
+        f"rejects {status.rejects:,}",
+        size_text(status.memory_bytes),
+    ]
 
 
 def size_text(size: float) -> str:

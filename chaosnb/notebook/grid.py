@@ -48,14 +48,20 @@ def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             on_second = trace.get("yaxis") == "y2"
             axes = {"xaxis": f"x{x}", "yaxis": f"y{second if on_second else y}"}
             data.append({**trace, **axes, "legend": legend})
-        layout[f"xaxis{x}"] = {**own["xaxis"], "domain": [left, right], "anchor": f"y{y}"}
-        layout[f"yaxis{y}"] = {**own["yaxis"], "domain": [top - height, top], "anchor": f"x{x}"}
+        layout[f"xaxis{x}"] = {**own.get("xaxis", {}), "domain": [left, right], "anchor": f"y{y}"}
+        layout[f"yaxis{y}"] = {**own.get("yaxis", {}), "domain": [top - height, top], "anchor": f"x{x}"}
         if "yaxis2" in own:
             layout[f"yaxis{second}"] = {**own["yaxis2"], "overlaying": f"y{y}", "anchor": f"x{x}"}
         layout[legend] = {"orientation": "h", "x": right, "xanchor": "right", "y": top, "yanchor": "bottom"}
         at = {"xref": "paper", "yref": "paper", "x": left, "y": top, "xanchor": "left", "yanchor": "bottom"}
         notes.append(
-            {"text": own["title"]["text"], "showarrow": False, "font": {"size": 14}, "yshift": 18, **at}
+            {
+                "text": own.get("title", {}).get("text", ""),
+                "showarrow": False,
+                "font": {"size": 14},
+                "yshift": 18,
+                **at,
+            }
         )
         notes += [
             {**note, "xref": f"x{x} domain", "yref": f"y{y} domain"} for note in own.get("annotations", [])

@@ -104,7 +104,7 @@ class Dataset(ABC):
         """Return all tables by name."""
         return {name: self[name] for name in TABLES}
 
-    def aggregate(self, name: str, *, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+    def aggregate(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
         """Return what a live plot shows: ``tps``, ``decisions``, ``sentiment`` or ``reputation`` over time.
 
         Columns, formulas and parameters are those of `chaosnb.tables.aggregates.Aggregates.value`.
@@ -139,7 +139,7 @@ class Dataset(ABC):
         """Rows and bytes of each table."""
         return self._capture.memory()
 
-    def export(self, folder: str | os.PathLike[str], *, format: str = "parquet") -> Path:
+    def export(self, folder: str | os.PathLike[str], format: str = "parquet") -> Path:
         """Write every table, the gaps, rejects and incidents into a folder, a file each.
 
         Parameters

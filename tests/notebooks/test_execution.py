@@ -1,0 +1,38 @@
+"""Every notebook runs top to bottom on the simulated node, and leaves little behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# jupyter_client starts its zmq loop in ways that its dependencies warn about.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_it_runs_without_an_error(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cell fails, every table that is shown has rows, and the export is there."""
+    monkeypatch.setenv("CHAOSNB_URL", "devnet")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    text = "\n".join(output.data.get("text/plain", "") for output in outputs if "data" in output)
+    assert "(simulated)" in text
+    assert "'datapackage.json'" in text
+    assert (tmp_path / "capture" / "block_validation.parquet").stat().st_size > 0
+    nbformat.write(notebook, tmp_path / "executed.ipynb")
+    assert (tmp_path / "executed.ipynb").stat().st_size < 300_000
+
+
+def test_there_are_notebooks() -> None:
+    """A wrong path must not let the tests above vanish."""
+    assert "01_live_stream" in {path.stem for path in NOTEBOOKS}
