@@ -13,6 +13,15 @@
     widget.sessionContext?.isReady &&
     widget.sessionContext.session?.kernel?.status === "idle";
 
+  // 'Run All' ends at the last cell, and who watches a demo wants to see what moves.
+  const showDashboard = (notebook) => {
+    const place = notebook.widgets.findIndex((cell) => cell.model.sharedModel.getSource().includes(".dashboard()"));
+    if (place >= 0) {
+      notebook.activeCellIndex = place;
+      notebook.scrollToItem(place, "start");
+    }
+  };
+
   const runOnceReady = async (app) => {
     await app.restored;
     const started = Date.now();
@@ -23,7 +32,7 @@
         const { id } = widget.sessionContext.session.kernel;
         if (localStorage.getItem(MEMORY) !== id) {
           localStorage.setItem(MEMORY, id);
-          app.commands.execute("notebook:run-all-cells");
+          app.commands.execute("notebook:run-all-cells").then(() => showDashboard(widget.content));
         }
       } else if (Date.now() - started > GIVE_UP_AFTER_MS) {
         clearInterval(timer);
