@@ -26,7 +26,7 @@ __all__ = ["Capture", "drift_frame", "gap_frame"]
 
 _KEPT_REJECTS: Final = 10_000
 _KEPT_INCIDENTS: Final = 10_000
-_SHOWN_REJECT_BYTES: Final = 65_536
+_KEPT_REJECT_BYTES: Final = 65_536
 _RATE_SPAN_S: Final = 5.0
 
 
@@ -71,7 +71,7 @@ class Capture:
             self.frames += batch.frames
             self.filtered += batch.filtered
             self.rejected += len(batch.rejects)
-            self._rejects.extend(batch.rejects)
+            self._rejects.extend(map(_kept, batch.rejects))
             self._recent.append((now, events))
             self._forget(now)
         newest = [
@@ -177,5 +177,11 @@ def _texts(values: list[str] | list[str | None]) -> pd.Series[Any]:
     return pd.Series(values, dtype="str")
 
 
+def _kept(reject: Reject) -> Reject:
+    if len(reject.raw) <= _KEPT_REJECT_BYTES:
+        return reject
+    return Reject(reject.raw[:_KEPT_REJECT_BYTES], reject.reason, reject.received_at_ns)
+
+
 def _shown(raw: bytes) -> str:
-    return raw[:_SHOWN_REJECT_BYTES].decode("utf-8", "backslashreplace")
+    return raw.decode("utf-8", "backslashreplace")

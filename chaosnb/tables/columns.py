@@ -7,6 +7,9 @@ That holds only while the column keeps the owner, and only if no value that a sn
 again: what must be reordered below that mark moves to a new buffer.
 
 Text and lists live in Arrow arrays, which never change.
+
+Copy-on-write does not cover pandas' own array within a column: whoever writes into ``df[c].array`` (for a
+category that is ``df[c].values`` too) writes to the table.
 """
 
 from __future__ import annotations
