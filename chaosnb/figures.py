@@ -21,10 +21,12 @@ __all__ = ["FIGURES", "PALETTE", "decisions", "label", "mark_gaps", "reputation"
 Spec = dict[str, Any]
 Floats = NDArray[np.float64]
 
-PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart; grey stands in for their black."""
+PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
+"""Okabe and Ito's colours, which colour-blind readers can tell apart, but for two that not every ground shows:
+their yellow is left out, and grey stands in for their black."""
 
-_BLUE, _ORANGE, _GREEN, _PINK, _SKY, _RED, _YELLOW, _GREY = PALETTE
+_BLUE, _ORANGE, _GREEN, _PINK, _SKY, _RED, _GREY = PALETTE
+_DASHES: Final = ("solid", "dot", "dash", "dashdot")
 _LABEL_LENGTH: Final = 28
 _MARKED_GAPS: Final = 50
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;", "$": "&#36;"})
@@ -84,12 +86,12 @@ def decisions(frame: pd.DataFrame) -> Spec:
     >>> [trace["name"] for trace in spec["data"]], spec["data"][-1]["y"].tolist()
     (['approve', 'reject', 'approval rate'], [75.0, 50.0])
     """
-    bars = [("approve", _SKY), ("reject", _RED)]
+    bars = [("approve", _GREEN), ("reject", _RED)]
     rate = _floats(frame, "approval_rate") * 100.0
     spec = _stacked(frame, bars, "votes", "Decisions on blocks")
     line = _line(_milliseconds(frame), rate, "approval rate", _PINK, "%{y:.1f} %", yaxis="y2")
     spec["data"].append(line)
-    spec["layout"]["yaxis2"] = _second_axis("approval rate (%)", [0, 100])
+    spec["layout"]["yaxis2"] = _second_axis("approval rate (%)", [0, 25, 50, 75, 100])
     return spec
 
 
@@ -119,7 +121,7 @@ def sentiment(frame: pd.DataFrame) -> Spec:
     spec = _stacked(frame, bars, "messages", "Sentiment of discussions")
     index = _floats(frame, "sentiment_index")
     spec["data"].append(_line(_milliseconds(frame), index, "index", _PINK, "%{y:.2f}", yaxis="y2"))
-    spec["layout"]["yaxis2"] = _second_axis("sentiment index (−1 to 1)", [-1, 1])
+    spec["layout"]["yaxis2"] = _second_axis("sentiment index (−1 to 1)", [-1, -0.5, 0, 0.5, 1])
     return spec
 
 
@@ -149,10 +151,14 @@ def reputation(frame: pd.DataFrame, agents: Iterable[str] | None = None, top: in
     ['&lt;b&gt;']
     """
     chosen = sorted(set(agents)) if agents is not None else _movers(frame, top)
+    # By the place among all agents, drawn or not: a line keeps its look while others come and go.
+    known = sorted({*map(str, frame["agent_id"].unique()), *chosen})
     rows = frame[frame["agent_id"].isin(chosen)]
     x, score, ids = _milliseconds(rows), _floats(rows, "score"), rows["agent_id"].to_numpy(dtype=object)
     lines = []
-    for agent, (color, dash) in zip(chosen, _styles(chosen), strict=True):
+    for agent in chosen:
+        turn, place = divmod(known.index(agent), len(PALETTE))
+        color, dash = PALETTE[place], _DASHES[turn % len(_DASHES)]
         own = ids == agent
         line = _line(x[own], score[own], label(agent), color, "%{y:.2f}", connectgaps=True)
         # The agent's own identity, so that hiding a line in the legend survives a change of the top movers.
@@ -160,6 +166,9 @@ def reputation(frame: pd.DataFrame, agents: Iterable[str] | None = None, top: in
         lines[-1]["line"]["dash"] = dash
     title = "Reputation" if agents is not None else "Reputation: top movers"
     layout = _layout(title, "reputation score", empty=not len(x))
+    # As many names as this would run into the title if they stood above the plot.
+    layout["legend"] = {"x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
+    layout["margin"]["t"] = 34
     # Without any trace plotly leaves the axes out.
     return {"data": lines or [_line(x, score, "", _GREY, "%{y}")], "layout": layout}
 
@@ -249,7 +258,10 @@ def _layout(title: str, y_title: str, *, empty: bool) -> Spec:
         "title": {"text": title, "x": 0.01, "y": 0.98, "yanchor": "top", "font": {"size": 14}},
         "xaxis": {"type": "date", "title": {"text": "time (UTC)", "standoff": 4}, "automargin": True},
         "yaxis": {"title": {"text": y_title, "standoff": 6}, "automargin": True},
-        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+        "legend": {
+            **{"orientation": "h", "traceorder": "normal"},
+            **{"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+        },
         "margin": {"l": 8, "r": 8, "t": 56, "b": 8},
         "font": {"size": 11},
         "height": 300,
@@ -265,30 +277,18 @@ def _layout(title: str, y_title: str, *, empty: bool) -> Spec:
     return layout
 
 
-def _second_axis(title: str, span: list[int]) -> Spec:
-    axis = {"title": {"text": title, "standoff": 6}, "overlaying": "y", "side": "right", "range": span}
-    return {**axis, "showgrid": False, "automargin": True}
+def _second_axis(title: str, ticks: list[float]) -> Spec:
+    # A little more than the ticks span, so that a line along the edge is not cut in half.
+    room = (ticks[-1] - ticks[0]) * 0.03
+    axis = {"title": {"text": title, "standoff": 6}, "overlaying": "y", "side": "right", "showgrid": False}
+    span = {"range": [ticks[0], ticks[-1] + room], "tickmode": "array", "tickvals": ticks}
+    return {**axis, **span, "zeroline": False, "automargin": True}
 
 
 def _movers(frame: pd.DataFrame, top: int) -> list[str]:
     ends = frame.groupby("agent_id", observed=True, sort=True)["score"].agg(["first", "last"])
     moved = (ends["last"] - ends["first"]).abs()
     return sorted(str(agent) for agent in moved.nlargest(top).index)
-
-
-def _styles(agents: Sequence[str]) -> list[tuple[str, str]]:
-    # Each agent has a colour of its own, so that lines keep theirs while others come and go; a taken one
-    # moves on.
-    taken: set[tuple[str, str]] = set()
-    styles = []
-    for agent in agents:
-        first = zlib.crc32(agent.encode("utf-8", "replace"))
-        turns = [PALETTE[(first + step) % len(PALETTE)] for step in range(len(PALETTE))]
-        free = ((color, dash) for dash in ("solid", "dot", "dash", "dashdot") for color in turns)
-        style = next((style for style in free if style not in taken), (turns[0], "longdash"))
-        taken.add(style)
-        styles.append(style)
-    return styles
 
 
 def _milliseconds(frame: pd.DataFrame, column: str = "time") -> Floats:

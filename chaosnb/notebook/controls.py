@@ -48,6 +48,8 @@ class Controls:
         self, window_s: float | None, on_change: Callable[[], None], on_export: Callable[[], None]
     ) -> None:
         narrow = {"width": "auto"}
+        # Labels as wide as their words; ipywidgets gives all of them the same width otherwise.
+        snug = {"description_width": "initial"}
         self.status = widgets.HTML()
         self.message = widgets.HTML()
         self.problems = widgets.HTML()
@@ -55,10 +57,18 @@ class Controls:
             description="Pause", icon="pause", tooltip="Hold the plots; the stream goes on", layout=narrow
         )
         self.window = widgets.Dropdown(
-            options=list(WINDOWS.items()), value=window_s, description="Window", layout={"width": "180px"}
+            options=list(WINDOWS.items()),
+            value=window_s,
+            description="Window",
+            layout={"width": "150px"},
+            style=snug,
         )
-        self.format = widgets.Dropdown(options=FORMATS, description="Export as", layout={"width": "190px"})
-        self.folder = widgets.Text(value="capture", placeholder="folder", layout={"width": "160px"})
+        self.format = widgets.Dropdown(
+            options=FORMATS, description="Export as", layout={"width": "170px"}, style=snug
+        )
+        self.folder = widgets.Text(
+            value="capture", placeholder="folder", description="to", layout={"width": "180px"}, style=snug
+        )
         self.export = widgets.Button(
             description="Export",
             icon="download",
@@ -90,7 +100,7 @@ class Controls:
             "Choose agents to see their reputation; with none chosen, the top movers are shown."
         )
         wrap = {"flex_flow": "row wrap", "align_items": "center"}
-        return widgets.VBox(
+        whole = widgets.VBox(
             [
                 self.status,
                 widgets.HBox(above, layout=wrap),
@@ -99,6 +109,8 @@ class Controls:
                 self.problems,
             ]
         )
+        whole.add_class("chaosnb-dashboard")
+        return whole
 
 
 def release(widget: widgets.Widget) -> None:
