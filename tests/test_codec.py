@@ -211,14 +211,14 @@ def test_writes_every_message_of_the_document(name: str) -> None:
 
 
 @given(any_events)
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 def test_every_event_survives_the_wire(event: ev.Event) -> None:
     """What was written is read back as the same event, for any valid text and numbers."""
     assert decode(ev.Frame(encode(event), 0)) == event
 
 
 @given(any_events)
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_every_event_survives_the_lenient_way(event: ev.Event) -> None:
     """A message with one unknown field takes the lenient way and gives the same event."""
     whole = json.loads(encode(event)) | {"unheard of": 1}
@@ -463,7 +463,7 @@ def nested(levels: int, opening: str) -> str:
     return opening * levels + "0" + ("]" if opening == "[" else "}") * levels
 
 
-@pytest.mark.parametrize("levels", [20, 101, 450, 600, 900, 980, 5_000, 100_000])
+@pytest.mark.parametrize("levels", [20, 101, 600, 980, 100_000])
 @pytest.mark.parametrize("opening", ["[", '{"a":', '{"data":'])
 @pytest.mark.parametrize("place", DEEP_PLACES)
 def test_no_depth_of_nesting_raises(place: str, opening: str, levels: int) -> None:
@@ -563,7 +563,7 @@ def test_a_node_says_that_it_is_simulated(body: dict[str, Any], simulated: bool)
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_no_bytes_raise(raw: bytes) -> None:
     """Arbitrary bytes are read into something, and a reject keeps them."""
     result = read(raw)
@@ -572,7 +572,7 @@ def test_no_bytes_raise(raw: bytes) -> None:
 
 
 @given(json_values)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_no_json_raises(value: Any) -> None:
     """An arbitrary JSON value without a type of the protocol is a reject."""
     assert reason(value)
@@ -587,7 +587,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(mutated(), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 def test_no_near_message_raises(whole: dict[str, Any], unknown: bool) -> None:
     """A message with one odd value is read on either way, and an event can be written again."""
     drift: Counter[str] = Counter()

@@ -46,7 +46,7 @@ def histories(draw: st.DrawFn) -> tuple[str, list[list[Any]]]:
 
 
 @given(histories(), st.randoms(use_true_random=False))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_snapshots_keep_what_they_showed(history: tuple[str, list[list[Any]]], random: Any) -> None:
     """Through appends and new orders each snapshot shows the rows of its time, in the order of its time."""
     kind, appends = history
@@ -161,7 +161,7 @@ def test_snapshots_with_other_categories_do_not_share_what_is_written(grow: int)
 
 
 @given(st.lists(st.integers(-50, 50)), st.integers(-60, 60))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_a_place_is_found_after_equal_values(values: list[int], value: int) -> None:
     """The place of a value among sorted ones is behind all that are not greater."""
     column = FixedColumn("int64", "int64")

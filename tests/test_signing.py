@@ -77,7 +77,7 @@ def test_upper_case_keys_are_the_same_and_are_shown_in_lower_case() -> None:
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_text_is_signed_as_utf8(text: str) -> None:
     """Any text is signed over its UTF-8 bytes, and verifies for no other text."""
     identity = Identity(KEY)

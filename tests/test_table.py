@@ -69,7 +69,7 @@ def test_an_empty_table_has_its_columns_and_dtypes(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_rows_hold_what_the_events_say(name: str, data: st.DataObject) -> None:
     """Each cell is the event's value, as a Python value of the column's kind; lists are Python lists."""
     found = data.draw(st.lists(events(name), min_size=1, max_size=5))
@@ -155,7 +155,7 @@ orders = st.lists(
 
 
 @given(orders, st.lists(st.integers(0, 1_000), max_size=6), st.lists(st.booleans(), min_size=8, max_size=8))
-@settings(max_examples=100)
+@settings(max_examples=60, deadline=None)
 def test_rows_are_in_order_however_they_come(
     found: list[ev.ReputationUpdate], cuts: list[int], looks: list[bool]
 ) -> None:
@@ -177,7 +177,7 @@ def test_rows_are_in_order_however_they_come(
 
 
 @given(orders)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_late_rows_are_counted(found: list[ev.ReputationUpdate]) -> None:
     """A row is late when one with a later time came before it, and is counted without anybody's looking."""
     table, session = Table(TABLES["reputation_update"]), new_session()

@@ -1,0 +1,222 @@
+"""The capture: what a stream has received, its counts, rates and ledgers."""
+
+import tracemalloc
+
+import pandas as pd
+import pytest
+
+from chaosnb.ingest.connection import Incident
+from chaosnb.ingest.gaps import Gap
+from chaosnb.protocol import events as ev
+from chaosnb.protocol.codec import encode
+from chaosnb.protocol.iso8601 import format_timestamp
+from chaosnb.protocol.schema import TABLES
+from chaosnb.tables.capture import Capture, drift_frame, gap_frame
+from tests.event_strategies import START_US, batch_of, new_session
+
+MOMENT = pd.Timestamp(START_US, unit="us", tz="UTC")
+STAMP = format_timestamp(START_US)
+METRICS = ev.NetworkMetrics(1, 2.5, 3, 4, 5, STAMP)
+UTC_US = "datetime64[us, UTC]"
+
+
+class Clock:
+    """Seconds that go on only when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def frames(*raws: bytes) -> list[ev.Frame]:
+    """Return frames with these bytes, a millisecond apart."""
+    return [ev.Frame(raw, (START_US + place * 1_000) * 1_000) for place, raw in enumerate(raws)]
+
+
+def test_a_new_capture_is_empty() -> None:
+    """Before anything came there is every table, without rows, and nothing is counted."""
+    capture = Capture()
+    assert list(capture.tables) == list(TABLES)
+    assert [table.rows for table in capture.tables.values()] == [0] * len(TABLES)
+    assert (capture.events, capture.frames, capture.rejected, capture.filtered) == (0, 0, 0, 0)
+    assert (capture.lag_s, capture.events_per_s, capture.memory_bytes) == (None, 0.0, 0)
+    assert not capture.changed.is_set()
+
+
+def test_a_batch_is_counted_and_lands_in_its_tables() -> None:
+    """Events, rejects, filtered events and frames are counted, and each event is in its table."""
+    session = new_session()
+    session.unsubscribe("blocks")
+    vote = ev.BlockValidation("0x1", ev.Agent("v", "lawful"), "approve", "", STAMP)
+    error = ev.ErrorEvent("RATE_LIMITED", "slow down")
+    raws = [encode(METRICS), b"{oops", encode(vote), encode(error), b'{"type":"connected"}', encode(METRICS)]
+    capture = Capture()
+    for _ in range(2):
+        capture.accept(session.feed(frames(*raws)))
+    assert (capture.frames, capture.events, capture.rejected, capture.filtered) == (12, 6, 2, 2)
+    rows = {name: table.rows for name, table in capture.tables.items() if table.rows}
+    assert rows == {"network_metrics": 4, "error": 2}
+    assert capture.tables["network_metrics"].snapshot()["seq"].tolist() == [1, 6, 7, 12]
+    assert capture.aggregates.value("tps")["reported"].tolist() == [2.5]
+
+
+def test_a_change_is_announced() -> None:
+    """Whoever waits for changes learns of batches and of steps of the connection."""
+    capture = Capture()
+    for change in (
+        lambda: capture.accept(batch_of([METRICS])),
+        lambda: capture.note(Incident(0, "connecting", "first try")),
+    ):
+        capture.changed.clear()
+        change()
+        assert capture.changed.is_set()
+
+
+def test_rejects_say_when_why_and_what() -> None:
+    """A reject is shown with its arrival, its reason and its text, whose foreign bytes are escaped."""
+    capture = Capture()
+    late = encode(METRICS).replace(STAMP.encode(), b"yesterday")
+    capture.accept(new_session().feed(frames(b"{oops", b'{"type":"\xff"}', late)))
+    rejects = capture.rejects()
+    assert {name: str(dtype) for name, dtype in rejects.dtypes.items()} == {
+        "received_at": UTC_US,
+        "reason": "str",
+        "raw": "str",
+    }
+    assert rejects["raw"].tolist() == ["{oops", '{"type":"\\xff"}', late.decode()]
+    assert rejects["received_at"].tolist() == [MOMENT + pd.Timedelta(place, "ms") for place in range(3)]
+    for reason, part in zip(rejects["reason"], ["malformed", "UTF-8", "'yesterday'"], strict=True):
+        assert part in reason
+    assert capture.rejected == 3
+
+
+def test_without_rejects_their_frame_has_its_columns() -> None:
+    """An empty list of rejects has the columns and dtypes of a full one."""
+    rejects = Capture().rejects()
+    assert len(rejects) == 0
+    assert [str(dtype) for dtype in rejects.dtypes] == [UTC_US, "str", "str"]
+
+
+def test_rejects_are_counted_without_end_and_kept_within_bounds() -> None:
+    """Of any number of rejects the newest ten thousand are kept, and all are counted."""
+    capture, session = Capture(), new_session()
+    for number in range(12):
+        capture.accept(session.feed(frames(*(b"[%d" % (number * 1_000 + place) for place in range(1_000)))))
+    assert capture.rejected == 12_000
+    assert capture.rejects()["raw"].tolist() == [f"[{number}" for number in range(2_000, 12_000)]
+
+
+def test_long_rejects_are_cut() -> None:
+    """A node that sends long rubbish fills neither the memory nor the screen."""
+    capture, session = Capture(), new_session()
+    tracemalloc.start()
+    for _ in range(50):
+        capture.accept(session.feed(frames(b"[" + b"x" * 2**20)))
+    assert tracemalloc.get_traced_memory()[0] < 8 * 2**20
+    tracemalloc.stop()
+    assert capture.rejects()["raw"].str.len().tolist() == [65_536] * 50
+
+
+def test_events_per_second_are_those_of_the_last_five() -> None:
+    """The rate is the number of events of the last five seconds, a fifth of it, and falls to zero."""
+    clock = Clock()
+    capture = Capture(clock)
+    rates = []
+    for _ in range(4):
+        capture.accept(batch_of([METRICS] * 10))
+        rates.append(capture.events_per_s)
+        clock.now += 2
+    assert rates == [2.0, 4.0, 6.0, 6.0]
+    rates = []
+    for _ in range(4):
+        rates.append(capture.events_per_s)
+        clock.now += 2
+    assert rates == [4.0, 2.0, 0.0, 0.0]
+    assert capture.events == 40
+
+
+def test_lag_is_between_event_and_arrival() -> None:
+    """The lag is the age of the newest event when it arrived; errors, which have no time, do not count."""
+    capture = Capture()
+    capture.accept(batch_of([METRICS], at_us=START_US + 1_500_000))
+    assert capture.lag_s == pytest.approx(1.5)
+    capture.accept(batch_of([ev.ErrorEvent("A", "b")], at_us=START_US + 9_000_000))
+    assert capture.lag_s == pytest.approx(1.5)
+    capture.accept(batch_of([METRICS], at_us=START_US + 250_000))
+    assert capture.lag_s == pytest.approx(0.25)
+
+
+def test_memory_is_told_by_table() -> None:
+    """The memory of each table is listed with its rows, and adds up to the whole."""
+    capture = Capture()
+    capture.accept(batch_of([METRICS] * 1_000))
+    memory = capture.memory()
+    assert memory.index.tolist() == list(TABLES)
+    assert memory.index.name == "table"
+    assert [str(dtype) for dtype in memory.dtypes] == ["int64", "int64"]
+    assert memory.loc["network_metrics"].tolist() == [1_000, 1_000 * 8 * 8]
+    assert memory["bytes"].sum() == capture.memory_bytes == 64_000
+
+
+def test_incidents_are_listed() -> None:
+    """The steps of the connection are shown in order, with what is known of each."""
+    capture = Capture()
+    empty = capture.incidents()
+    capture.note(Incident(START_US * 1_000, "connecting", "first try"))
+    capture.note(Incident(START_US * 1_000 + 10**9, "reconnecting", "link lost", "1006", 2.5))
+    incidents = capture.incidents()
+    assert (
+        list(empty.columns) == list(incidents.columns) == ["timestamp", "state", "detail", "code", "delay_s"]
+    )
+    assert str(empty["timestamp"].dtype) == str(incidents["timestamp"].dtype) == UTC_US
+    assert incidents["timestamp"].tolist() == [MOMENT, MOMENT + pd.Timedelta("1s")]
+    assert incidents["state"].tolist() == ["connecting", "reconnecting"]
+    assert incidents["detail"].tolist() == ["first try", "link lost"]
+    assert incidents["code"].isna().tolist() == [True, False]
+    assert incidents["code"].iloc[1] == "1006"
+    assert incidents["delay_s"].isna().tolist() == [True, False]
+    assert incidents["delay_s"].iloc[1] == 2.5
+
+
+def test_incidents_are_bounded() -> None:
+    """A link that flaps for days leaves the newest ten thousand steps."""
+    capture = Capture()
+    for number in range(10_005):
+        capture.note(Incident(number * 1_000, "reconnecting", str(number)))
+    details = capture.incidents()["detail"]
+    assert (len(details), details.iloc[0], details.iloc[-1]) == (10_000, "5", "10004")
+
+
+def test_gaps_are_shown_with_their_length() -> None:
+    """A gap has a start, an end and a length, and while it lasts neither end nor length."""
+    over = Gap(
+        START_US * 1_000, START_US * 1_000 + 1_500_000_000, "disconnected", ("blocks", "memes"), "possible"
+    )
+    frame = gap_frame([over, Gap(START_US * 1_000, None, "disconnected", (), "certain")])
+    assert list(frame.columns) == ["start", "end", "duration_s", "cause", "topics", "certainty"]
+    assert frame["start"].tolist() == [MOMENT, MOMENT]
+    assert frame["end"].iloc[0] == MOMENT + pd.Timedelta("1.5s")
+    assert frame["end"].isna().tolist() == [False, True]
+    assert frame["duration_s"].iloc[0] == 1.5
+    assert frame["duration_s"].isna().tolist() == [False, True]
+    assert frame["topics"].tolist() == [["blocks", "memes"], []]
+    assert frame["certainty"].tolist() == ["possible", "certain"]
+
+
+def test_without_gaps_their_frame_has_its_columns() -> None:
+    """An empty list of gaps has the columns and the time dtypes of a full one."""
+    frame = gap_frame([])
+    assert list(frame.columns) == ["start", "end", "duration_s", "cause", "topics", "certainty"]
+    assert [str(frame[name].dtype) for name in ("start", "end", "duration_s")] == [UTC_US, UTC_US, "float64"]
+
+
+def test_drift_is_listed_with_its_counts() -> None:
+    """What the protocol does not name is listed by place, with how often it came."""
+    session = new_session()
+    raw = encode(METRICS).replace(b'"tps"', b'"zeal":1,"tps"')
+    session.feed(frames(raw, raw))
+    frame = drift_frame(session.drift)
+    assert frame.to_dict("list") == {"drift": ["network_metrics.data.zeal"], "count": [2]}
+    assert [str(dtype) for dtype in drift_frame(new_session().drift).dtypes] == ["str", "int64"]
