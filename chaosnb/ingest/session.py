@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
-from chaosnb.protocol.codec import decode
+from chaosnb.protocol.codec import decode_all
 from chaosnb.protocol.events import (
     EVENT_TYPES,
     KNOWN_VALUES,
@@ -33,7 +33,12 @@ from chaosnb.protocol.signing import Identity, auth_message
 __all__ = ["Batch", "Rows", "Session"]
 
 _MAX_DRIFT_NAMES: Final = 1_000
-_KINDS: Final[tuple[tuple[str, type[Event]], ...]] = (*EVENT_TYPES.items(), ("error", ErrorEvent))
+_NO_TIMES: Final = np.empty(0, dtype=np.int64)
+_NAMES: Final = (*EVENT_TYPES, "error")
+_CONTROL: Final = len(_NAMES)
+_REJECT: Final = len(_NAMES) + 1
+_KINDS: Final[tuple[type, ...]] = (*EVENT_TYPES.values(), ErrorEvent, Control, Reject)
+_CODES: Final = {kind: code for code, kind in enumerate(_KINDS)}
 _FURTHER_NAMES: Final = "(further names)"
 
 
@@ -42,8 +47,13 @@ class Rows(Struct):
 
     events: list[Any]
     timestamp_us: npt.NDArray[np.int64]
-    received_at_ns: list[int]
-    seq: list[int]
+    received_at_ns: npt.NDArray[np.int64]
+    seq: npt.NDArray[np.int64]
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> Rows:
+        """Return the rows where `chosen` is true."""
+        events = [event for event, keep in zip(self.events, chosen.tolist(), strict=True) if keep]
+        return Rows(events, self.timestamp_us[chosen], self.received_at_ns[chosen], self.seq[chosen])
 
 
 class Batch(Struct):
@@ -138,29 +148,26 @@ class Session:
     def feed(self, frames: Sequence[Frame]) -> Batch:
         """Read frames in order of arrival and return what came of them."""
         batch = Batch(frames=len(frames))
-        arrived: dict[type, list[tuple[Any, int, int]]] = {}
-        for frame in frames:
-            self._seq += 1
-            event = decode(frame, self.drift)
-            kind = type(event)
-            if kind is Reject:
-                batch.rejects.append(event)  # type: ignore[arg-type]
-            elif kind is Control:
-                self._control(event, batch)  # type: ignore[arg-type]
-            else:
-                arrived.setdefault(kind, []).append((event, frame.received_at_ns, self._seq))
-        for name, cls in _KINDS:
-            found = arrived.get(cls)
-            if not found:
-                continue
-            if name not in self._wanted:
+        decoded = decode_all(frames, self.drift)
+        received_at_ns = np.array([frame.received_at_ns for frame in frames], dtype=np.int64)
+        codes = np.array([_CODES[type(item)] for item in decoded], dtype=np.int8)
+        rejects: list[tuple[int, Reject]] = []
+        for code in np.unique(codes).tolist():
+            places = np.flatnonzero(codes == code)
+            found: list[Any] = [decoded[place] for place in places.tolist()]
+            if code == _REJECT:
+                rejects += zip(places.tolist(), found, strict=True)
+            elif code == _CONTROL:
+                for control in found:
+                    self._control(control, batch)
+            elif (name := _NAMES[code]) not in self._wanted:
                 batch.filtered += len(found)
-                continue
-            events, received, seq = (list(column) for column in zip(*found, strict=True))
-            rows = self._stamp(name, Rows(events, np.empty(0, np.int64), received, seq), frames, batch)
-            if rows.events:
-                self._count_unknown_values(name, rows.events)
-                batch.rows[name] = rows
+            else:
+                seq = self._seq + 1 + places
+                rows = Rows(found, _NO_TIMES, received_at_ns[places], seq)
+                rejects += self._add(batch, name, rows, frames)
+        batch.rejects = [reject for _, reject in sorted(rejects, key=itemgetter(0))]
+        self._seq += len(frames)
         self._bound_drift()
         return batch
 
@@ -173,28 +180,26 @@ class Session:
         self.connection_id = control.connection_id or self.connection_id
         self.simulated = self.simulated or control.simulated
 
-    def _stamp(self, name: str, rows: Rows, frames: Sequence[Frame], batch: Batch) -> Rows:
-        """Fill in event times; rows whose time cannot be read go to the rejects."""
+    def _add(self, batch: Batch, name: str, rows: Rows, frames: Sequence[Frame]) -> list[tuple[int, Reject]]:
+        """Add rows with their event times; return those whose time cannot be read, by place in `frames`."""
+        rejects = []
         if name == "error":
-            rows.timestamp_us = np.array(rows.received_at_ns, dtype=np.int64) // 1_000
-            return rows
-        texts = [event.timestamp for event in rows.events]
-        rows.timestamp_us = parse_timestamps(texts)
-        valid = rows.timestamp_us != INVALID_TIMESTAMP
-        if valid.all():
-            return rows
-        first_seq = self._seq - len(frames) + 1
-        for index in np.flatnonzero(~valid).tolist():
-            frame = frames[rows.seq[index] - first_seq]
-            reason = f"not an ISO 8601 time stamp: {texts[index][:64]!r} - at `$.data.timestamp`"
-            batch.rejects.append(Reject(frame.data, reason, frame.received_at_ns))
-        keep = np.flatnonzero(valid).tolist()
-        return Rows(
-            [rows.events[i] for i in keep],
-            rows.timestamp_us[valid],
-            [rows.received_at_ns[i] for i in keep],
-            [rows.seq[i] for i in keep],
-        )
+            rows.timestamp_us = rows.received_at_ns // 1_000
+        else:
+            rows.timestamp_us = parse_timestamps([event.timestamp for event in rows.events])
+            valid = rows.timestamp_us != INVALID_TIMESTAMP
+            if not valid.all():
+                for place in np.flatnonzero(~valid).tolist():
+                    index = int(rows.seq[place]) - self._seq - 1
+                    frame = frames[index]
+                    text = rows.events[place].timestamp[:64]
+                    reason = f"not an ISO 8601 time stamp: {text!r} - at `$.data.timestamp`"
+                    rejects.append((index, Reject(frame.data, reason, frame.received_at_ns)))
+                rows = rows.select(valid)
+        if rows.events:
+            self._count_unknown_values(name, rows.events)
+            batch.rows[name] = rows
+        return rejects
 
     def _count_unknown_values(self, name: str, events: list[Event]) -> None:
         if name not in KNOWN_VALUES:

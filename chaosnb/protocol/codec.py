@@ -8,6 +8,7 @@ What cannot be read becomes a `Reject`; no input makes `decode` raise.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from chaosnb.protocol.events import TYPE_NAMES, Control, ErrorEvent, Event, Frame, Int64, Reject
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "decode_all", "encode"]
 
 _CONTROL_TYPES: Final = frozenset(
     {
@@ -38,20 +39,21 @@ _MOST_LEVELS: Final = 100
 
 
 def _envelope(name: str, cls: type[Event]) -> type[Struct]:
-    field = "error" if cls is ErrorEvent else "data"
     return msgspec.defstruct(
         f"{cls.__name__}Message",
-        [(field, cls)],
+        [("data", cls)],
+        rename={"data": "error" if cls is ErrorEvent else "data"},
         tag=name,
         tag_field="type",
         frozen=True,
         forbid_unknown_fields=True,
+        gc=False,
     )
 
 
 _ENVELOPES: Final[dict[type[Event], Any]] = {cls: _envelope(name, cls) for cls, name in TYPE_NAMES.items()}
 _Message: Final[Any] = Union[tuple(_ENVELOPES.values())]  # noqa: UP007 - made at run time
-_decoder: Final[Any] = msgspec.json.Decoder(_Message)
+_decode_strictly: Final[Any] = msgspec.json.Decoder(_Message).decode
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -78,11 +80,20 @@ def decode(frame: Frame, drift: Counter[str] | None = None) -> Event | Control |
     >>> decode(Frame(b"{oops", 0)).reason
     'malformed JSON: object keys must be strings (byte 1)'
     """
-    try:
-        message = _decoder.decode(frame.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return _decode_leniently(frame, drift, str(error))
-    return _event_of(message, frame)
+    return decode_all((frame,), drift)[0]
+
+
+def decode_all(frames: Iterable[Frame], drift: Counter[str] | None = None) -> list[Event | Control | Reject]:
+    """Read many messages, as `decode` reads one; the result has one item for each, in their order."""
+    decoded: list[Event | Control | Reject] = []
+    for frame in frames:
+        try:
+            event = _decode_strictly(frame.data).data
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            decoded.append(_decode_leniently(frame, drift, str(error)))
+            continue
+        decoded.append(event if type(event) is not ErrorEvent else _checked(event, frame))
+    return decoded
 
 
 def encode(event: Event) -> bytes:
@@ -96,11 +107,7 @@ def encode(event: Event) -> bytes:
     return _encoder.encode(_ENVELOPES[type(event)](event))
 
 
-def _event_of(message: Any, frame: Frame) -> Event | Reject:
-    if type(message) is not _ENVELOPES[ErrorEvent]:
-        event: Event = message.data
-        return event
-    error: ErrorEvent = message.error
+def _checked(error: ErrorEvent, frame: Frame) -> ErrorEvent | Reject:
     return _too_deep(frame) if _is_deep(error.details) else error
 
 
@@ -135,7 +142,8 @@ def _shape_of(annotation: Any) -> _Shape:
     fields: dict[str, _Shape] = {}
     if isinstance(annotation, type) and issubclass(annotation, Struct):
         hints = get_type_hints(annotation, include_extras=True)
-        fields = {name: _shape_of(hints[name]) for name in annotation.__struct_fields__}
+        names = zip(annotation.__struct_encode_fields__, annotation.__struct_fields__, strict=True)
+        fields = {name: _shape_of(hints[field]) for name, field in names}
     return _Shape(fields, annotation == Int64)
 
 
@@ -174,10 +182,10 @@ def _decode_leniently(frame: Frame, drift: Counter[str] | None, refusal: str) ->
     unknown: Counter[str] = Counter()
     message = _conform(message, _SHAPES[name], name, unknown)
     try:
-        event = msgspec.convert(message, _Message)
+        event: Event = msgspec.convert(message, _Message).data
     except msgspec.MsgspecError as error:
         return Reject(frame.data, str(error), frame.received_at_ns)
-    result = _event_of(event, frame)
+    result = _checked(event, frame) if isinstance(event, ErrorEvent) else event
     if drift is not None and not isinstance(result, Reject):
         drift.update(unknown)
     return result

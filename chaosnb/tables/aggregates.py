@@ -197,7 +197,7 @@ class LastScores:
         return pd.DataFrame({**frame, "score": np.array(scores, dtype=float)})
 
     def _add(self, rows: Rows) -> None:
-        for event, at_us, seq in zip(rows.events, rows.timestamp_us.tolist(), rows.seq, strict=True):
+        for event, at_us, seq in zip(rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True):
             self._insert(event.agent_id, (at_us // _SECOND_US, at_us, seq, event.new_score))
 
     def _insert(self, agent_id: str, point: tuple[int, int, int, float]) -> None:

@@ -135,8 +135,8 @@ def _joined(parts: list[Rows]) -> Rows:
     return Rows(
         [event for part in parts for event in part.events],
         np.concatenate([part.timestamp_us for part in parts]),
-        [at for part in parts for at in part.received_at_ns],
-        [seq for part in parts for seq in part.seq],
+        np.concatenate([part.received_at_ns for part in parts]),
+        np.concatenate([part.seq for part in parts]),
     )
 
 
@@ -145,7 +145,7 @@ def _extractor(column: Column) -> Callable[[Rows], Any]:
     if column.name == "timestamp":
         return lambda rows: rows.timestamp_us
     if column.name == "received_at":
-        return lambda rows: np.array(rows.received_at_ns, dtype=np.int64) // 1_000
+        return lambda rows: rows.received_at_ns // 1_000
     if column.name == "seq":
         return lambda rows: rows.seq
     get = attrgetter(".".join(column.path))
