@@ -1,0 +1,365 @@
+"""LivePlot without a browser: what it sends, when it sends it, and that nothing of it stays behind."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+import json
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ipywidgets import Widget
+
+from chaosnb.notebook.delta import PLACE, diff, pack, unpack
+from chaosnb.notebook.live_plot import LivePlot, has_kernel, library
+
+
+class Page:
+    """The page's half of the protocol, as live_plot.js has it, without drawing."""
+
+    def __init__(self) -> None:
+        self.seq = -1
+        self.structure: dict[str, Any] = {}
+        self.arrays: list[np.ndarray] = []
+        self.kinds: list[str] = []
+        self.sizes: list[int] = []
+        self.library: bytes | None = None
+
+    def take(self, message: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        # What does not survive JSON cannot be sent.
+        message = json.loads(json.dumps(message, allow_nan=False))
+        self.kinds.append(message["kind"])
+        self.sizes.append(len(json.dumps(message)) + sum(map(len, buffers)))
+        if message["kind"] == "plotly":
+            self.library = buffers[0]
+            return
+        values = np.frombuffer(buffers[0], "<f8")
+        at = 0
+        if message["kind"] == "full":
+            self.structure, self.arrays = message["spec"], []
+            for length in message["lengths"]:
+                self.arrays.append(values[at : at + length])
+                at += length
+        elif message["base"] == self.seq:
+            for number, drop, keep, append in message["ops"]:
+                kept = self.arrays[number][drop : drop + keep]
+                assert len(kept) == keep
+                self.arrays[number] = np.concatenate([kept, values[at : at + append]])
+                at += append
+        else:
+            return
+        assert at == len(values)
+        self.seq = message["seq"]
+
+    def shows(self, spec: dict[str, Any]) -> bool:
+        wanted = pack(spec)
+        pairs = zip(self.arrays, wanted.arrays, strict=True)
+        return self.structure == wanted.structure and all(a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def wired(clock: Clock | None = None, spec: dict[str, Any] | None = None) -> tuple[LivePlot, Page]:
+    plot, page = LivePlot(spec, clock=clock or Clock()), Page()
+    plot.send = page.take
+    return plot, page
+
+
+def says(plot: LivePlot, **content: Any) -> None:
+    """Have the page say something, by the way that a real one's messages take."""
+    plot.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+
+
+def sine(start: float, length: int = 300, name: str = "sine") -> dict[str, Any]:
+    x = np.arange(start, start + length)
+    return {"data": [{"name": name, "x": x, "y": np.sin(x)}], "layout": {"title": {"text": "waves"}}}
+
+
+def open_widgets() -> set[str]:
+    return set(Widget.get_manager_state()["state"])
+
+
+@pytest.fixture(autouse=True)
+def _close_widgets() -> Iterator[None]:
+    yield
+    Widget.close_all()
+
+
+NUMBERS = st.floats(width=32) | st.sampled_from([0.0, -0.0, float("nan"), float("inf")])
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Some figures in a row: time series that move on, change at the tail, jump, grow traces or titles."""
+    made = []
+    for _ in range(draw(st.integers(1, 6))):
+        start = draw(st.integers(0, 12))
+        traces = []
+        for number in range(draw(st.sampled_from([1, 1, 1, 2]))):
+            length = draw(st.integers(0, 8))
+            x = np.arange(start, start + length, dtype=draw(st.sampled_from(["f8", "i4", "f4"])))
+            # Values that depend on x alone, but for a tail that is being written to.
+            y = np.where(x % 3 == 0, np.nan, x * 1.5)
+            for place in range(draw(st.integers(0, length))):
+                y[length - 1 - place] = draw(NUMBERS)
+            extra = {"marker": {"size": draw(st.lists(NUMBERS, max_size=3).map(np.array))}}
+            traces.append({"name": f"t{number}", "y": y, "x": x, "customdata": y[::2], **extra})
+        title = {"text": draw(st.sampled_from(["A", "A", "A", "B"]))}
+        made.append({"data": traces, "layout": {"title": title}})
+    return made
+
+
+@given(frames())
+def test_what_is_sent_adds_up_to_the_newest_frame(made: list[dict[str, Any]]) -> None:
+    """The law of the deltas: whatever the frames, the page has exactly the last one, bit for bit."""
+    plot, page = wired()
+    for spec in made:
+        plot.push(spec)
+        assert page.shows(spec)
+        says(plot, kind="drawn", seq=page.seq)
+    plot.close()
+
+
+@given(frames(), st.data())
+def test_the_newest_frame_arrives_whatever_is_acknowledged_when(
+    made: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    """Late, missing and repeated answers, questions and pauses in between: at the end all is up to date."""
+    clock = Clock()
+    plot, page = wired(clock)
+    for spec in made:
+        plot.push(spec)
+        action = data.draw(st.sampled_from(["drawn", "old", "ready", "wait", "nothing", "reload"]))
+        if action == "wait":
+            clock.now_s += 1.0
+        elif action == "reload":
+            page.seq = -1
+        elif action == "ready":
+            says(plot, kind="ready", plotly=False)
+        elif action != "nothing":
+            says(plot, kind="drawn", seq=page.seq - (action == "old"))
+    if page.seq < 0:
+        says(plot, kind="ready", plotly=False)
+    says(plot, kind="drawn", seq=page.seq)
+    assert page.shows(made[-1])
+    plot.close()
+
+
+def test_a_frame_that_moves_on_costs_little() -> None:
+    """One more of 300 points is some hundred bytes, not thousands."""
+    plot, page = wired()
+    for start in range(10):
+        plot.push(sine(start))
+        says(plot, kind="drawn", seq=page.seq)
+    assert page.kinds == ["full"] + ["delta"] * 9
+    assert max(page.sizes[1:]) < 200
+    assert page.sizes[0] > 4800
+
+
+def test_an_unchanged_frame_is_not_sent() -> None:
+    plot, page = wired()
+    plot.push(sine(0))
+    says(plot, kind="drawn", seq=page.seq)
+    plot.push(sine(0))
+    assert page.kinds == ["full"]
+    assert plot.due
+
+
+def test_another_trace_title_or_name_sends_the_whole() -> None:
+    plot, page = wired()
+    one, two = sine(0), sine(1)
+    for spec in (one, {**two, "data": two["data"] * 2}, {**two, "layout": {}}, sine(1, name="other")):
+        plot.push(spec)
+        says(plot, kind="drawn", seq=page.seq)
+        assert page.shows(spec)
+    assert page.kinds == ["full"] * 4
+
+
+def test_the_next_frame_waits_for_the_last_to_be_drawn_and_is_the_newest() -> None:
+    plot, page = wired()
+    plot.push(sine(0))
+    assert not plot.due
+    plot.push(sine(1))
+    plot.push(sine(2))
+    assert page.kinds == ["full"]
+    says(plot, kind="drawn", seq=page.seq)
+    assert page.kinds == ["full", "delta"]
+    assert page.shows(sine(2))
+    # An answer to an older frame, come late, is not one to this.
+    says(plot, kind="drawn", seq=page.seq - 1)
+    plot.push(sine(3))
+    assert page.shows(sine(2))
+
+
+def test_a_silent_page_gets_a_frame_a_second() -> None:
+    clock = Clock()
+    plot, page = wired(clock)
+    for tick in range(50):
+        plot.push(sine(tick))
+        clock.now_s += 0.1
+    assert len(page.kinds) == 5
+    assert page.kinds == ["full"] + ["delta"] * 4
+    clock.now_s += 1.0
+    assert plot.due
+
+
+def test_a_forced_frame_does_not_wait() -> None:
+    plot, page = wired()
+    plot.push(sine(0))
+    plot.push(sine(1), force=True)
+    assert page.shows(sine(1))
+
+
+def test_ready_is_answered_with_everything_even_if_a_frame_is_under_way() -> None:
+    plot, page = wired()
+    plot.push(sine(0))
+    plot.push(sine(5))
+    page.seq = -1
+    says(plot, kind="ready", plotly=False)
+    assert page.kinds == ["full", "full"]
+    assert page.shows(sine(5))
+    assert page.library is None
+
+
+def test_ready_is_answered_before_anything_was_pushed() -> None:
+    plot, page = wired()
+    says(plot, kind="ready", plotly=False)
+    assert page.shows({"data": [], "layout": {}})
+
+
+def test_the_library_goes_to_the_page_that_asks_and_nowhere_else() -> None:
+    plot, page = wired()
+    says(plot, kind="ready", plotly=True)
+    assert page.kinds == ["plotly", "full"]
+    assert page.library == library()
+    source = gzip.decompress(library())
+    assert b"plotly.js v" in source[:100]
+    # Neither a notebook with its widgets' state nor the opening of the plot holds it.
+    state = json.dumps(plot.get_state(), default=str)
+    assert "plotly.js v" not in state
+    assert len(state) < 20_000
+    # Nor does the page's half fetch anything from elsewhere.
+    assert "http" not in plot.get_state()["_esm"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"kind": "drawn"}, {"kind": "drawn", "seq": "1"}, {"kind": "ready", "plotly": "yes"}, {"kind": 7}],
+)
+def test_messages_that_no_page_of_ours_sends_do_no_harm(content: dict[str, Any]) -> None:
+    plot, page = wired()
+    plot.push(sine(0))
+    says(plot, **content)
+    assert page.library is None
+    says(plot, kind="drawn", seq=page.seq)
+    plot.push(sine(1))
+    assert page.shows(sine(1))
+
+
+def test_arrays_are_copied_when_they_are_pushed() -> None:
+    plot, page = wired()
+    spec = sine(0)
+    plot.push(spec)
+    spec["data"][0]["y"][:] = 7
+    says(plot, kind="drawn", seq=page.seq)
+    plot.push(spec)
+    assert page.shows(spec)
+    assert page.kinds == ["full", "delta"]
+
+
+def test_threads_may_push_at_once() -> None:
+    """Every frame the page has is one that was pushed, and the last one arrives."""
+    plot, page = wired()
+
+    def push(first: int) -> None:
+        for start in range(first, first + 50):
+            plot.push(sine(start))
+            says(plot, kind="drawn", seq=page.seq)
+
+    threads = [threading.Thread(target=push, args=(first,)) for first in (0, 1000, 2000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    plot.push(sine(9000), force=True)
+    assert page.shows(sine(9000))
+
+
+def test_closing_sends_nothing_more_and_leaves_a_figure() -> None:
+    plot, page = wired()
+    plot.push(sine(0))
+    sent = len(page.kinds)
+    plot.close()
+    plot.close()
+    plot.push(sine(1), force=True)
+    plot.tell("too late")
+    assert len(page.kinds) == sent
+    assert plot.closed
+    assert not plot.due
+    bundle, _ = plot._repr_mimebundle_()
+    assert bundle["text/plain"] == "LivePlot(1 trace, 600 numbers, closed)"
+    assert plot.static()["data"][0]["y"][0] == 0
+
+
+def test_a_closed_plot_is_released() -> None:
+    """Neither ipywidgets, nor the comm, nor a thread keeps it or any part of it."""
+    before = open_widgets()
+    plots = [LivePlot(sine(0)) for _ in range(20)]
+    refs = [weakref.ref(plot) for plot in plots]
+    for plot in plots:
+        plot.push(sine(1))
+        says(plot, kind="ready", plotly=False)
+        plot.close()
+    assert open_widgets() == before
+    del plot, plots
+    gc.collect()
+    assert [ref() for ref in refs] == [None] * 20
+
+
+def test_without_a_kernel_there_is_only_text() -> None:
+    assert not has_kernel()
+    bundle, metadata = LivePlot(sine(0))._repr_mimebundle_()
+    assert bundle == {"text/plain": "LivePlot(1 trace, 600 numbers, live)"}
+    assert metadata == {}
+
+
+def test_in_a_kernel_there_is_a_view_and_a_static_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chaosnb.notebook.live_plot.has_kernel", lambda: True)
+    plot = LivePlot(sine(0))
+    bundle, _ = plot._repr_mimebundle_()
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == plot.model_id
+    figure = bundle["application/vnd.plotly.v1+json"]
+    assert figure["data"][0]["x"][:3] == [0, 1, 2]
+    assert len(json.dumps(bundle, allow_nan=False)) < 10_000
+    plot.close()
+    bundle, _ = plot._repr_mimebundle_()
+    assert sorted(bundle) == ["application/vnd.plotly.v1+json", "text/plain"]
+
+
+@given(st.lists(NUMBERS, max_size=20))
+def test_the_static_figure_is_json_close_to_the_numbers(numbers: list[float]) -> None:
+    (trace,) = unpack(pack({"data": [{"y": np.array(numbers, dtype=float)}]}))["data"]
+    json.dumps(trace, allow_nan=False)
+    for number, shown in zip(numbers, trace["y"], strict=True):
+        assert (shown is None) == (not np.isfinite(number))
+        assert shown is None or shown == pytest.approx(number, rel=1e-5)
+
+
+def test_only_number_arrays_travel_apart() -> None:
+    packed = pack({"data": [{"x": np.array(["a", "b"]), "y": np.array([1, 2]), "z": np.ones((2, 2))}]})
+    assert packed.structure["data"] == [{"x": ["a", "b"], "y": {PLACE: 0}, "z": [[1.0, 1.0], [1.0, 1.0]]}]
+    assert diff(packed, pack({"data": [{"x": ["a", "c"], "y": np.array([1, 2])}]})) is None
