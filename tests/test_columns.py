@@ -114,6 +114,9 @@ def test_codes_are_as_wide_as_pandas_makes_them(categories: int) -> None:
     series = column.snapshot()
     assert series.cat.codes.dtype == pd.Series(pd.Categorical(values, categories=values)).cat.codes.dtype
     assert series.tolist() == values
+    column.append(values[-1:])
+    assert column.snapshot().tolist() == values + values[-1:]
+    assert series.tolist() == values
 
 
 @pytest.mark.parametrize("limit", [127, 128, 32_767, 32_768])
