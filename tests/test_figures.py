@@ -1,0 +1,233 @@
+"""Figures: what they show, that text from the network stays text, and that plotly accepts them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+import chaosnb
+from chaosnb.figures import FIGURES, PALETTE, decisions, label, mark_gaps, reputation, sentiment, tps
+from chaosnb.notebook.grid import grid
+
+COLUMNS = {
+    "tps": ["reported", "observed"],
+    "decisions": ["approve", "reject", "other", "approval_rate"],
+    "sentiment": ["positive", "neutral", "negative", "other", "sentiment_index"],
+}
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "<b>bold</b>",
+    "%{x}",
+    "$x^2$",
+    "&lt;b&gt;",
+    "a\u202eb\u2066c",
+    "a\x00\n\x1b[31mb",
+    "<a href='javascript:alert(1)'>",
+    "",
+]
+
+
+def times(count: int, start: str = "2026-01-01", step: str = "s") -> pd.DatetimeIndex:
+    return pd.date_range(start, periods=count, freq=step, tz="UTC", unit="us")
+
+
+def counts(name: str, rows: int) -> pd.DataFrame:
+    columns = {column: np.arange(rows, dtype=float) / 10 for column in COLUMNS[name]}
+    return pd.DataFrame({"time": times(rows), **columns})
+
+
+def scores(*agents: tuple[str, list[float]]) -> pd.DataFrame:
+    parts = [pd.DataFrame({"agent_id": agent, "time": times(len(s)), "score": s}) for agent, s in agents]
+    return pd.concat(parts, ignore_index=True)
+
+
+def empty(name: str) -> pd.DataFrame:
+    return scores(("a", [1.0])).iloc[:0] if name == "reputation" else counts(name, 0)
+
+
+def valid(spec: dict) -> go.Figure:  # type: ignore[type-arg]
+    """Let plotly check every property; it raises on an unknown one."""
+    return go.Figure(spec, skip_invalid=False)
+
+
+@pytest.fixture(scope="module")
+def stream() -> Iterator[chaosnb.Stream]:
+    """A closed stream that has received some events of every kind."""
+    with (
+        chaosnb.Devnet(rate=400) as node,
+        chaosnb.stream(["blocks", "consensus", "network", "social"], url=node.url) as s,
+    ):
+        s.wait(until=lambda s: all(len(s.aggregate(name)) > 2 for name in FIGURES), timeout=30)
+    return s
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_figure_draws_what_a_stream_aggregates(stream: chaosnb.Stream, name: str) -> None:
+    """Plotly accepts it, times lie within the data's, and nothing says that data is missing."""
+    frame = stream.aggregate(name)
+    spec = FIGURES[name](frame)
+    figure = valid(spec)
+    first, last = (frame["time"].iloc[i].timestamp() * 1000 for i in (frame["time"].argmin(), -1))
+    last = frame["time"].max().timestamp() * 1000
+    for trace in spec["data"]:
+        assert len(trace["x"]) == len(trace["y"]) > 0
+        assert trace["x"].dtype == trace["y"].dtype == np.float64
+        assert first <= trace["x"][0] <= trace["x"][-1] <= last
+    assert "annotations" not in spec["layout"]
+    assert figure.layout.xaxis.title.text == "time (UTC)"
+
+
+def test_the_four_make_one_valid_figure(stream: chaosnb.Stream) -> None:
+    """The still picture of a dashboard has each panel's axes and a legend of its own."""
+    specs = {name: figure(stream.aggregate(name)) for name, figure in FIGURES.items()}
+    whole = grid(specs)
+    figure = valid(whole)
+    assert len(figure.data) == sum(len(spec["data"]) for spec in specs.values())
+    assert {trace["legend"] for trace in whole["data"]} == {"legend", "legend2", "legend3", "legend4"}
+    assert [note.text for note in figure.layout.annotations] == [
+        spec["layout"]["title"]["text"] for spec in specs.values()
+    ]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_an_empty_frame_gives_a_figure_that_says_so(name: str) -> None:
+    """It is valid, has axes without made-up numbers, and the words 'waiting for data'."""
+    spec = FIGURES[name](empty(name))
+    figure = valid(spec)
+    assert [note.text for note in figure.layout.annotations] == ["waiting for data"]
+    assert figure.layout.xaxis.showticklabels is False
+    assert len(figure.data) >= 1
+    assert valid(grid({name: spec})).layout.annotations[1].text == "waiting for data"
+
+
+def test_tps_has_units_and_leaves_missing_values_out() -> None:
+    """Values are drawn as they are, what is not known as a hole."""
+    frame = counts("tps", 3)
+    frame.loc[1, "observed"] = np.nan
+    spec = tps(frame)
+    np.testing.assert_array_equal(spec["data"][1]["y"], [0.0, np.nan, 0.2])
+    assert spec["data"][0]["x"].tolist() == [1_767_225_600_000.0 + 1000 * i for i in range(3)]
+    assert spec["layout"]["yaxis"]["title"]["text"] == "transactions per second"
+
+
+def test_decisions_stack_votes_and_show_the_rate_in_percent() -> None:
+    """The other votes have a bar only if there are any, and the axis says how long a bucket is."""
+    frame = counts("decisions", 3).assign(time=times(3, step="5s"), approval_rate=[0.0, 0.5, 1.0])
+    spec = decisions(frame)
+    assert [trace["name"] for trace in spec["data"]] == ["approve", "reject", "other", "approval rate"]
+    assert spec["data"][-1]["y"].tolist() == [0.0, 50.0, 100.0]
+    assert spec["layout"]["yaxis"]["title"]["text"] == "votes per 5 s"
+    assert spec["layout"]["barmode"] == "stack"
+    assert spec["layout"]["yaxis2"]["range"][1] >= 100
+    assert [trace["name"] for trace in decisions(frame.assign(other=0))["data"]][2] == "approval rate"
+
+
+@pytest.mark.parametrize("figure", [decisions, sentiment])
+def test_a_lone_bucket_is_not_a_day_wide(figure: object) -> None:
+    """Plotly would take it so without a width."""
+    name = "decisions" if figure is decisions else "sentiment"
+    assert {t["width"] for t in FIGURES[name](counts(name, 1))["data"] if t["type"] == "bar"} == {1000.0}
+
+
+def test_what_is_good_and_bad_has_the_same_colours_everywhere() -> None:
+    """Approvals look like positive words, rejections like negative ones."""
+    colours = {
+        trace["name"]: trace["marker"]["color"]
+        for name, figure in (("decisions", decisions), ("sentiment", sentiment))
+        for trace in figure(counts(name, 2))["data"]
+    }
+    assert colours["approve"] == colours["positive"] != colours["reject"] == colours["negative"]
+
+
+def test_reputation_draws_who_moved_most() -> None:
+    """The change between first and last score counts, up or down."""
+    frame = scores(("a", [1.0, 9.0, 1.0]), ("b", [5.0, 2.0]), ("c", [1.0, 2.0]), ("d", [1.0]))
+    assert [trace["name"] for trace in reputation(frame, top=2)["data"]] == ["b", "c"]
+    assert reputation(frame, top=2)["data"][0]["y"].tolist() == [5.0, 2.0]
+
+
+def test_reputation_draws_the_agents_chosen() -> None:
+    """Those without data stand in the legend, and if none has any the figure says so."""
+    frame = scores(("a", [1.0, 2.0]), ("b", [5.0, 2.0]))
+    spec = reputation(frame, agents=["z", "a", "a"])
+    assert [(trace["name"], len(trace["x"])) for trace in spec["data"]] == [("a", 2), ("z", 0)]
+    assert spec["layout"]["title"]["text"] == "Reputation"
+    assert reputation(frame, agents=["z"])["layout"]["annotations"][0]["text"] == "waiting for data"
+    valid(spec)
+
+
+def test_agents_keep_their_look_while_others_come_and_go() -> None:
+    """Colour, dash and identity belong to the agent; 28 agents can be told apart."""
+    frame = scores(*((f"agent-{i:02}", [0.0, float(i)]) for i in range(28)))
+    every = {trace["name"]: (trace["line"], trace["uid"]) for trace in reputation(frame, top=28)["data"]}
+    looks = {(line["color"], line["dash"]) for line, _ in every.values()}
+    assert len(looks) == 28
+    assert {color for color, _ in looks} == set(PALETTE)
+    for trace in reputation(frame, agents=["agent-03", "agent-20"])["data"]:
+        assert (trace["line"], trace["uid"]) == every[trace["name"]]
+
+
+@pytest.mark.parametrize("agent", HOSTILE)
+def test_a_hostile_agent_id_is_only_text(agent: str) -> None:
+    """No markup, template, TeX, control or direction mark is left, and the rest can still be read."""
+    (line,) = reputation(scores((agent, [1.0, 2.0])))["data"]
+    shown = line["name"]
+    assert not set(shown) & set("<>%$")
+    assert all(sign.isprintable() for sign in shown)
+    assert agent not in line["hovertemplate"] or not agent
+    assert len(html.unescape(shown)) <= 28
+    kept = [sign for sign in html.unescape(shown) if sign not in "\N{REPLACEMENT CHARACTER}…"]
+    assert set(kept) <= set(agent)
+    valid(reputation(scores((agent, [1.0, 2.0]))))
+
+
+def test_a_label_keeps_both_ends_of_a_long_text() -> None:
+    """Agents whose ids differ at the end only can be told apart."""
+    assert label("x" * 28) == "x" * 28
+    assert label("\ud800") == "\N{REPLACEMENT CHARACTER}"
+    assert label("a" * 40 + "1") != label("a" * 40 + "2")
+
+
+def test_gaps_are_shaded_where_data_is_drawn() -> None:
+    """Those before and after are left out, one still open is a line, the given figure stays as it is."""
+    spec = tps(counts("tps", 10))
+    base = times(1)[0]
+    gaps = pd.DataFrame(
+        {
+            "start": [base - pd.Timedelta(f"{s}s") for s in (60, 1, -2, -5, -60)],
+            "end": [base + pd.Timedelta(f"{s}s") for s in (-50, 1, 3)] + [pd.NaT, pd.NaT],
+        }
+    )
+    marked = mark_gaps(spec, gaps)
+    start = base.timestamp() * 1000
+    assert [(band["x0"] - start, band["x1"] - start) for band in marked["layout"]["shapes"]] == [
+        (-1000, 1000),
+        (2000, 3000),
+        (5000, 5000),
+    ]
+    assert "shapes" not in spec["layout"]
+    valid(marked)
+    assert len(valid(grid({"a": marked, "b": marked})).layout.shapes) == 6
+
+
+def test_at_most_fifty_gaps_are_shaded() -> None:
+    """The newest ones, so that a bad night does not make each frame heavy."""
+    moments = times(100)
+    marked = mark_gaps(tps(counts("tps", 200)), pd.DataFrame({"start": moments, "end": moments}))
+    shapes = marked["layout"]["shapes"]
+    assert len(shapes) == 50
+    assert shapes[-1]["x0"] == moments[-1].timestamp() * 1000
+
+
+def test_without_gaps_or_data_nothing_is_shaded(stream: chaosnb.Stream) -> None:
+    """The figure comes back as it is."""
+    spec = tps(counts("tps", 3))
+    assert mark_gaps(spec, stream.gaps) is spec
+    moments = times(1)
+    nothing = tps(counts("tps", 0))
+    assert mark_gaps(nothing, pd.DataFrame({"start": moments, "end": moments})) is nothing
