@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -22,8 +23,8 @@ Spec = dict[str, Any]
 Floats = NDArray[np.float64]
 
 PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart, but for two that not every ground shows:
-their yellow is left out, and grey stands in for their black."""
+"""Okabe and Ito's colours, which colour-blind readers can tell apart, without their yellow, lost on white,
+and with grey instead of their black."""
 
 _BLUE, _ORANGE, _GREEN, _PINK, _SKY, _RED, _GREY = PALETTE
 _DASHES: Final = ("solid", "dot", "dash", "dashdot")
@@ -150,27 +151,31 @@ def reputation(frame: pd.DataFrame, agents: Iterable[str] | None = None, top: in
     >>> [trace["name"] for trace in reputation(pd.DataFrame(columns), top=1)["data"]]
     ['&lt;b&gt;']
     """
-    chosen = sorted(set(agents)) if agents is not None else _movers(frame, top)
+    x, score, ids = _milliseconds(frame), _floats(frame, "score"), frame["agent_id"].to_numpy(dtype=object)
+    edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)] if len(ids) else []
+    spans = {str(ids[start]): slice(start, end) for start, end in pairwise(edges)}
+    moved = {agent: abs(score[span][-1] - score[span][0]) for agent, span in spans.items()}
+    movers = sorted(moved, key=lambda agent: -moved[agent])[:top]
+    chosen = sorted(movers if agents is None else set(agents))
     # By the place among all agents, drawn or not: a line keeps its look while others come and go.
-    known = sorted({*map(str, frame["agent_id"].unique()), *chosen})
-    rows = frame[frame["agent_id"].isin(chosen)]
-    x, score, ids = _milliseconds(rows), _floats(rows, "score"), rows["agent_id"].to_numpy(dtype=object)
+    known = sorted({*spans, *chosen})
     lines = []
     for agent in chosen:
         turn, place = divmod(known.index(agent), len(PALETTE))
         color, dash = PALETTE[place], _DASHES[turn % len(_DASHES)]
-        own = ids == agent
+        own = spans.get(agent, slice(0, 0))
         line = _line(x[own], score[own], label(agent), color, "%{y:.2f}", connectgaps=True)
         # The agent's own identity, so that hiding a line in the legend survives a change of the top movers.
         lines.append({**line, "uid": f"a{zlib.crc32(agent.encode('utf-8', 'replace')):08x}"})
         lines[-1]["line"]["dash"] = dash
+    drawn = any(len(line["x"]) for line in lines)
     title = "Reputation" if agents is not None else "Reputation: top movers"
-    layout = _layout(title, "reputation score", empty=not len(x))
+    layout = _layout(title, "reputation score", empty=not drawn)
     # As many names as this would run into the title if they stood above the plot.
     layout["legend"] = {"x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
     layout["margin"]["t"] = 34
     # Without any trace plotly leaves the axes out.
-    return {"data": lines or [_line(x, score, "", _GREY, "%{y}")], "layout": layout}
+    return {"data": lines or [_line(x[:0], score[:0], "", _GREY, "%{y}")], "layout": layout}
 
 
 def mark_gaps(spec: Spec, gaps: pd.DataFrame) -> Spec:
@@ -283,12 +288,6 @@ def _second_axis(title: str, ticks: list[float]) -> Spec:
     axis = {"title": {"text": title, "standoff": 6}, "overlaying": "y", "side": "right", "showgrid": False}
     span = {"range": [ticks[0], ticks[-1] + room], "tickmode": "array", "tickvals": ticks}
     return {**axis, **span, "zeroline": False, "automargin": True}
-
-
-def _movers(frame: pd.DataFrame, top: int) -> list[str]:
-    ends = frame.groupby("agent_id", observed=True, sort=True)["score"].agg(["first", "last"])
-    moved = (ends["last"] - ends["first"]).abs()
-    return sorted(str(agent) for agent in moved.nlargest(top).index)
 
 
 def _milliseconds(frame: pd.DataFrame, column: str = "time") -> Floats:

@@ -183,7 +183,7 @@ class Dashboard:
     def _draw_all(self, now: float, last: bool) -> None:
         if self.paused:
             return
-        status, window_s = self._stream.status, self.controls.window.value
+        status, window_s, gaps = self._stream.status, self.controls.window.value, self._stream.gaps
         for name, live in self.plots.items():
             agents = tuple(self.controls.agents.value) if name == "reputation" else ()
             key = (status.events, status.gaps, window_s, agents)
@@ -197,7 +197,7 @@ class Dashboard:
                 frame = self._stream.aggregate(name, window_s)
                 if name == "reputation":
                     self._offer(frame)
-                live.push(_figure(name, frame, self._stream.gaps, agents), force=last)
+                live.push(_figure(name, frame, gaps, agents), force=last)
             except Exception as error:
                 self._report(f"the plot of {name} could not be drawn", error)
             self._drawn[name] = (key, since if before == key else now)
@@ -267,7 +267,7 @@ def plot(
     LivePlot
     """
     if name not in FIGURES:
-        raise ValueError(f"there is no plot {name!r}: choose one of {', '.join(FIGURES)}")
+        raise ValueError(f"there is no plot {name!r}: choose one of {', '.join(map(repr, FIGURES))}")
     chosen = tuple(agents or ())
 
     def draw() -> dict[str, Any]:

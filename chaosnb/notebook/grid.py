@@ -9,7 +9,8 @@ __all__ = ["grid"]
 
 _GAP_X: Final = 0.14
 _GAP_Y: Final = 0.24
-_ROW_PX: Final = 320
+_ROW_PX: Final = 330
+_NAMES: Final = 0.09
 
 
 def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     >>> panel = {"data": [{"y": [1]}], "layout": {"title": {"text": "A"}, "xaxis": {}, "yaxis": {}}}
     >>> whole = grid({"a": panel, "b": panel})
     >>> [(trace["xaxis"], trace["yaxis"]) for trace in whole["data"]]
-    [('x1', 'y1'), ('x2', 'y3')]
+    [('x', 'y'), ('x2', 'y3')]
     """
     rows = -(-len(specs) // 2)
     height = (1 - _GAP_Y * (rows - 1)) / max(rows, 1)
@@ -41,31 +42,38 @@ def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     for place, spec in enumerate(specs.values()):
         left = (place % 2) * (1 + _GAP_X) / 2
         top = 1 - (place // 2) * (height + _GAP_Y)
-        right = left + (1 - _GAP_X) / 2
-        x, y, second, legend = place + 1, 2 * place + 1, 2 * place + 2, f"legend{place + 1}"
         own = spec["layout"]
+        names = own.get("legend", {})
+        # A legend that is not a line above the plot needs room at its side.
+        beside = bool(names) and names.get("orientation") != "h"
+        right = left + (1 - _GAP_X) / 2 - _NAMES * beside
+        # The first of a kind bears no number.
+        x, legend = (f"{kind}{place + 1 if place else ''}" for kind in ("x", "legend"))
+        y, second = f"y{2 * place + 1 if place else ''}", f"y{2 * place + 2}"
         for trace in spec["data"]:
             on_second = trace.get("yaxis") == "y2"
-            axes = {"xaxis": f"x{x}", "yaxis": f"y{second if on_second else y}"}
+            axes = {"xaxis": x, "yaxis": second if on_second else y}
             data.append({**trace, **axes, "legend": legend})
-        layout[f"xaxis{x}"] = {**own.get("xaxis", {}), "domain": [left, right], "anchor": f"y{y}"}
-        layout[f"yaxis{y}"] = {**own.get("yaxis", {}), "domain": [top - height, top], "anchor": f"x{x}"}
+        layout[f"xaxis{x[1:]}"] = {**own.get("xaxis", {}), "domain": [left, right], "anchor": y}
+        layout[f"yaxis{y[1:]}"] = {**own.get("yaxis", {}), "domain": [top - height, top], "anchor": x}
         if "yaxis2" in own:
-            layout[f"yaxis{second}"] = {**own["yaxis2"], "overlaying": f"y{y}", "anchor": f"x{x}"}
-        layout[legend] = {"orientation": "h", "x": right, "xanchor": "right", "y": top, "yanchor": "bottom"}
+            layout[f"yaxis{second[1:]}"] = {**own["yaxis2"], "overlaying": y, "anchor": x}
+        line = {"orientation": "h", "x": right, "xanchor": "right", "y": top, "yanchor": "bottom"}
+        column = {"x": right + 0.01, "xanchor": "left", "y": top, "yanchor": "top"}
+        layout[legend] = {**names, **(column if beside else line)}
         at = {"xref": "paper", "yref": "paper", "x": left, "y": top, "xanchor": "left", "yanchor": "bottom"}
         notes.append(
             {
                 "text": own.get("title", {}).get("text", ""),
                 "showarrow": False,
                 "font": {"size": 14},
-                "yshift": 18,
+                "yshift": 24,
                 **at,
             }
         )
         notes += [
-            {**note, "xref": f"x{x} domain", "yref": f"y{y} domain"} for note in own.get("annotations", [])
+            {**note, "xref": f"{x} domain", "yref": f"{y} domain"} for note in own.get("annotations", [])
         ]
-        bands = [{**band, "xref": f"x{x}", "yref": f"y{y} domain"} for band in own.get("shapes", [])]
+        bands = [{**band, "xref": x, "yref": f"{y} domain"} for band in own.get("shapes", [])]
         layout["shapes"] = [*layout.get("shapes", []), *bands]
     return {"data": data, "layout": layout}

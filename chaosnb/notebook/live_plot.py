@@ -30,7 +30,10 @@ _CSS: Final = """
 .chaosnb-plot { position: relative; width: 100%; height: 300px; overflow: hidden; }
 .chaosnb-plot-box { width: 100%; height: 100%; }
 .chaosnb-plot-note { position: absolute; inset: 45% 0 auto 0; text-align: center; pointer-events: none; }
-.chaosnb-plot-problem { position: absolute; inset: auto 0 0 0; color: #d55e00; }
+.chaosnb-plot-problem {
+  position: absolute; inset: auto 0 0 0; color: #d55e00; background: var(--jp-layout-color1, transparent);
+  max-height: 50%; overflow: auto; overflow-wrap: anywhere;
+}
 """
 _CONFIG: Final = {"displaylogo": False, "responsive": True}
 _UNHEARD_S: Final = 2.0

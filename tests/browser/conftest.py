@@ -43,4 +43,4 @@ def notebook(lab: Lab) -> Iterator[Open]:
             return opened
 
         yield open_notebook
-    lab.end_sessions()
+    lab.reset()

@@ -101,14 +101,15 @@ class Lab:
         nbformat.write(notebook, self.root / name)
         return name
 
-    def end_sessions(self) -> None:
-        """Shut down all kernels."""
-        for session in json.loads(self._ask("sessions") or "[]"):
-            self._ask(f"sessions/{session['id']}", "DELETE")
+    def reset(self) -> None:
+        """Shut down all kernels and go back to the light theme."""
+        for session in json.loads(self._ask("api/sessions")):
+            self._ask(f"api/sessions/{session['id']}", "DELETE")
+        self._ask("lab/api/settings/@jupyterlab/apputils-extension:themes", "PUT", b'{"raw": "{}"}')
 
-    def _ask(self, path: str, method: str = "GET") -> bytes:
-        headers = {"Authorization": f"token {self.token}"}
-        request = urllib.request.Request(f"{self.url}/api/{path}", headers=headers, method=method)
+    def _ask(self, path: str, method: str = "GET", data: bytes | None = None) -> bytes:
+        headers = {"Authorization": f"token {self.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
             content: bytes = answer.read()
         return content

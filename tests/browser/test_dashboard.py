@@ -1,0 +1,128 @@
+"""The dashboard in a real JupyterLab: it moves while cells compute, obeys its controls, and is readable."""
+
+from __future__ import annotations
+
+import json
+
+from tests.browser.conftest import Open, picture
+from tests.browser.lab import Lab, Notebook
+
+START = """
+import time
+import chaosnb
+node = chaosnb.Devnet(rate=100)
+node.start()
+s = chaosnb.stream(["blocks", "consensus", "network", "social"], url=node.url)
+s.wait(events=200, timeout=60)
+"""
+SHOW = "d = s.dashboard()\nd"
+BUSY_S = 10
+LOOP = f"end = time.time() + {BUSY_S}\nwhile time.time() < end:\n    pass"
+SLEEP = f"time.sleep({BUSY_S})"
+# Luminance as WCAG defines it, of the words in the plots and of what is behind them.
+CONTRAST = """() => {
+    const light = (color) => {
+        const [r, g, b] = color.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+            .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ground = light(getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor);
+    return [...document.querySelectorAll('.chaosnb-plot svg text')].map(text => {
+        const ink = light(getComputedStyle(text).fill);
+        return (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
+    });
+}"""
+
+
+def show(lab: Lab, notebook: Open, name: str, *cells: str) -> Notebook:
+    book = notebook(lab.write(name, START, SHOW, *cells))
+    book.run_next()
+    book.run_next()
+    book.wait_plots(4)
+    book.wait_idle()
+    return book
+
+
+def is_busy(book: Notebook) -> bool:
+    # Not by the kernel's state: that is 'idle' whenever a subshell has answered a plot.
+    return "[*]" in "".join(book.page.locator(".jp-InputPrompt").all_inner_texts())
+
+
+def frames_while_busy(book: Notebook, seconds: float) -> list[tuple[int, float]]:
+    """For each plot, how many frames it has drawn and how far its data went on (in seconds)."""
+    before = book.plots()
+    book.page.wait_for_timeout(seconds * 1000)
+    after = book.plots()
+    assert is_busy(book)
+    pairs = zip(before, after, strict=True)
+    return [(new["seq"] - old["seq"], (new["last"] - old["last"]) / 1000) for old, new in pairs]
+
+
+def test_busy_cells_do_not_stop_the_plots(lab: Lab, notebook: Open) -> None:
+    """While a cell computes, or sleeps, for ten seconds, four plots go on at one frame a second or more."""
+    book = show(lab, notebook, "busy.ipynb", LOOP, SLEEP)
+    for _ in ("loop", "sleep"):
+        book.run_next()
+        book.page.wait_for_timeout(1000)
+        for frames, seconds in frames_while_busy(book, BUSY_S - 3):
+            assert frames >= BUSY_S - 3
+            assert seconds >= (BUSY_S - 3) / 2
+        book.wait_idle()
+    assert book.errors == []
+    assert book.cell_problems() == []
+
+
+def test_a_dashboard_shown_by_a_busy_cell_is_drawn_before_the_cell_ends(lab: Lab, notebook: Open) -> None:
+    """Without an answer to the page's first question, plots and plotly.js come by themselves, and move."""
+    book = notebook(lab.write("busy_at_once.ipynb", START, "d = s.dashboard()\nd.show()\ntime.sleep(20)"))
+    book.run_next()
+    book.wait_idle()
+    book.run_next()
+    book.wait_plots(4, 15)
+    assert is_busy(book)
+    moved = frames_while_busy(book, 4)
+    assert min(frames for frames, _ in moved) >= 3
+    assert book.errors == []
+
+
+def test_pause_in_the_page_holds_the_plots(lab: Lab, notebook: Open) -> None:
+    """They stand still while the stream goes on, and catch up when the button is pressed again."""
+    book = show(lab, notebook, "pause.ipynb")
+    button = book.page.get_by_role("button", name="Pause")
+    button.click()
+    book.page.wait_for_timeout(1500)
+    held = book.plots()
+    words = book.page.locator(".chaosnb-dashboard").inner_text()
+    book.page.wait_for_timeout(2000)
+    assert book.plots() == held
+    assert book.page.locator(".chaosnb-dashboard").inner_text() != words
+    button.click()
+    book.page.wait_for_timeout(1500)
+    for before, after in zip(held, book.plots(), strict=True):
+        assert after["last"] > before["last"]
+    assert book.errors == []
+
+
+def test_it_is_readable_in_light_and_dark_and_saved_as_a_figure(lab: Lab, notebook: Open) -> None:
+    """Words stand out from both themes' grounds; closed and saved, four small panels remain."""
+    book = show(lab, notebook, "themes.ipynb", "d.close(); s.close()")
+    picture(book, "dashboard_light")
+    assert min(book.page.evaluate(CONTRAST)) >= 7
+    book.dark()
+    picture(book, "dashboard_dark")
+    assert min(book.page.evaluate(CONTRAST)) >= 7
+    book.run_next()
+    book.wait_idle()
+    book.page.locator(".js-plotly-plot .g-gtitle, .js-plotly-plot .infolayer").first.wait_for()
+    book.page.wait_for_timeout(500)
+    picture(book, "dashboard_closed")
+    whole = book.saved()
+    bundle = whole.cells[1].outputs[0].data
+    # JupyterLab itself adds a picture of what it shows.
+    assert set(bundle) - {"image/png"} == {"text/plain", "application/vnd.plotly.v1+json"}
+    axes = {trace["xaxis"] for trace in bundle["application/vnd.plotly.v1+json"]["data"]}
+    assert axes == {"x", "x2", "x3", "x4"}
+    text = json.dumps(whole)
+    assert len(text) < 300_000
+    assert "plotly.js v" not in text
+    assert book.cell_problems() == []
