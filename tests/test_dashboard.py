@@ -1,0 +1,381 @@
+"""The dashboard against a stream of known numbers, and once against the simulated node."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+import pandas as pd
+import pytest
+
+import chaosnb
+from chaosnb.figures import FIGURES
+from chaosnb.notebook.controls import WINDOWS
+from chaosnb.notebook.dashboard import Dashboard, plot
+from chaosnb.notebook.live_plot import LivePlot
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@dataclass
+class FakeStream:
+    """A stream that has as many seconds of data as it is told, and remembers what it was asked."""
+
+    closed: bool = False
+    seconds: int = 5
+    agents: tuple[str, ...] = ("a", "b", HOSTILE)
+    asked: list[tuple[str, float | None]] = field(default_factory=list)
+    exported: list[tuple[str, str]] = field(default_factory=list)
+    failing: dict[str, Exception] = field(default_factory=dict)
+    folder: Path = Path("capture")
+
+    @property
+    def status(self) -> Any:
+        numbers = {
+            "events": self.seconds,
+            "events_per_s": 12.5,
+            "gaps": 1,
+            "rejects": 2,
+            "memory_bytes": 3_400_000,
+        }
+        where = {"url": f"ws://node/{HOSTILE}", "simulated": True, "topics": ("blocks",)}
+        state = "closed" if self.closed else "live"
+        return SimpleNamespace(state=state, lag_s=0.25, error=None, **numbers, **where)
+
+    @property
+    def gaps(self) -> pd.DataFrame:
+        times = pd.to_datetime(["2026-03-01 00:00:01", "2026-03-01 00:00:02"], utc=True)
+        return pd.DataFrame({"start": times[:1], "end": times[1:], "cause": ["link lost"]})
+
+    def aggregate(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+        self.asked.append((name, window_s))
+        if name in self.failing:
+            raise self.failing[name]
+        time = pd.date_range("2026-03-01", periods=self.seconds, freq="s", tz="UTC", unit="us")
+        step = np.arange(self.seconds)
+        if name == "reputation":
+            frames = [
+                pd.DataFrame({"agent_id": agent, "time": time, "score": step * 1.0})
+                for agent in sorted(self.agents)
+            ]
+            return pd.concat(frames, ignore_index=True)
+        columns = {
+            "tps": {"reported": step * 1.0, "observed": step * 2.0},
+            "decisions": dict.fromkeys(("approve", "reject", "other"), step) | {"approval_rate": step / 10},
+            "sentiment": dict.fromkeys(("positive", "neutral", "negative", "other"), step)
+            | {"sentiment_index": step / 10},
+        }
+        return pd.DataFrame({"time": time, **columns[name]})
+
+    def export(self, folder: str, format: str = "parquet") -> Path:
+        self.exported.append((folder, format))
+        if "export" in self.failing:
+            raise self.failing["export"]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "block_proposal.csv").write_text("x")
+        return self.folder
+
+
+@pytest.fixture
+def stream() -> Iterator[FakeStream]:
+    made = FakeStream()
+    yield made
+    made.closed = True
+    until(lambda: not writers())
+    widgets.Widget.close_all()
+
+
+def until(happened: Callable[[], Any], timeout_s: float = 10.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def points(live: LivePlot) -> int:
+    return len(live.static()["data"][0]["x"])
+
+
+def titles(dashboard: Dashboard) -> dict[str, str]:
+    return {name: live.static()["layout"]["title"]["text"] for name, live in dashboard.plots.items()}
+
+
+def writers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "chaosnb-writer"]
+
+
+def open_widgets() -> set[str]:
+    return set(widgets.Widget.get_manager_state()["state"])
+
+
+def test_it_shows_four_plots_and_the_state_at_once(stream: FakeStream) -> None:
+    dashboard = Dashboard(stream)
+    assert list(dashboard.plots) == list(FIGURES)
+    assert [points(live) for live in dashboard.plots.values()] == [5] * 4
+    words = dashboard.controls.status.value
+    for part in (
+        "live",
+        "simulated",
+        "5 events",
+        "12.5 events/s",
+        "lag 0.25 s",
+        "gaps 1",
+        "rejects 2",
+        "3.4 MB",
+    ):
+        assert part in words
+    # The gap in the data is in sight in each plot.
+    assert all(len(live.static()["layout"]["shapes"]) == 1 for live in dashboard.plots.values())
+    dashboard.close()
+
+
+def test_text_from_the_node_is_escaped(stream: FakeStream) -> None:
+    stream.failing["tps"] = ValueError(HOSTILE)
+    dashboard = Dashboard(stream)
+    controls = dashboard.controls
+    for part in (controls.status, controls.problems):
+        assert "onerror" in part.value
+        assert "<img" not in part.value
+    dashboard.close()
+
+
+def test_it_follows_the_stream_and_ends_with_it(stream: FakeStream) -> None:
+    """After the stream's end it draws once more, and its thread is gone."""
+    dashboard = Dashboard(stream, fps=10)
+    stream.seconds = 9
+    until(lambda: [points(live) for live in dashboard.plots.values()] == [9] * 4)
+    assert len(writers()) == 1
+    stream.seconds, stream.closed = 11, True
+    until(lambda: not writers())
+    assert [points(live) for live in dashboard.plots.values()] == [11] * 4
+    assert "closed" in dashboard.controls.status.value
+    # The controls work after that.
+    dashboard.controls.window.value = 60.0
+    until(lambda: ("tps", 60.0) in stream.asked)
+    dashboard.close()
+
+
+def test_pause_holds_the_plots_but_not_the_state(stream: FakeStream) -> None:
+    dashboard = Dashboard(stream, fps=10)
+    dashboard.controls.pause.value = True
+    assert dashboard.paused
+    time.sleep(0.3)
+    stream.seconds = 9
+    until(lambda: "9 events" in dashboard.controls.status.value)
+    assert [points(live) for live in dashboard.plots.values()] == [5] * 4
+    dashboard.paused = False
+    until(lambda: [points(live) for live in dashboard.plots.values()] == [9] * 4)
+    dashboard.close()
+
+
+def test_the_window_is_what_the_stream_is_asked_for(stream: FakeStream) -> None:
+    dashboard = Dashboard(stream, window_s=300.0)
+    assert {window for _, window in stream.asked} == {300.0}
+    labels = [name for name, _ in dashboard.controls.window.options]
+    assert labels == list(WINDOWS) == ["1 min", "5 min", "10 min", "1 h", "all"]
+    dashboard.controls.window.value = None
+    until(lambda: {name for name, window in stream.asked if window is None} == set(FIGURES))
+    dashboard.close()
+
+
+def test_agents_can_be_chosen_and_the_choice_outlives_new_agents(stream: FakeStream) -> None:
+    dashboard = Dashboard(stream, fps=10)
+    control = dashboard.controls.agents
+    assert control.options == tuple(sorted(stream.agents))
+    assert titles(dashboard)["reputation"] == "Reputation: top movers"
+    control.value = ("b",)
+
+    def drawn() -> list[str]:
+        return [trace["name"] for trace in dashboard.plots["reputation"].static()["data"]]
+
+    until(lambda: drawn() == ["b"])
+    stream.agents, stream.seconds = ("a", "b", "c"), 6
+    until(lambda: "c" in control.options)
+    assert control.value == ("b",)
+    assert drawn() == ["b"]
+    control.value = ()
+    until(lambda: set(drawn()) == {"a", "b", "c"})
+    dashboard.close()
+
+
+def test_nothing_is_computed_while_nothing_happens(stream: FakeStream) -> None:
+    dashboard = Dashboard(stream, fps=10)
+    time.sleep(2.5)
+    stream.asked.clear()
+    time.sleep(0.5)
+    assert stream.asked == []
+    stream.seconds = 6
+    until(lambda: stream.asked)
+    dashboard.close()
+
+
+def test_export_writes_where_it_is_told_and_says_so(stream: FakeStream, tmp_path: Path) -> None:
+    stream.folder = tmp_path / "out"
+    dashboard = Dashboard(stream)
+    controls = dashboard.controls
+    assert controls.format.options == ("parquet", "csv", "feather", "jsonl")
+    controls.folder.value, controls.format.value = "out", "csv"
+    controls.export.click()
+    until(lambda: "1 file written to" in controls.message.value)
+    assert stream.exported == [("out", "csv")]
+    assert not controls.export.disabled
+    dashboard.close()
+
+
+def test_a_failed_export_is_said_and_can_be_tried_again(stream: FakeStream, tmp_path: Path) -> None:
+    stream.folder = tmp_path / "out"
+    stream.failing["export"] = chaosnb.errors.ExportError(HOSTILE, "disk full")
+    dashboard = Dashboard(stream)
+    controls = dashboard.controls
+    controls.export.click()
+    until(lambda: "disk full" in controls.message.value)
+    assert "ExportError" in controls.message.value
+    assert "<img" not in controls.message.value
+    del stream.failing["export"]
+    until(lambda: not controls.export.disabled)
+    controls.export.click()
+    until(lambda: "written" in controls.message.value)
+    dashboard.close()
+
+
+def test_one_plot_that_fails_does_not_stop_the_others(stream: FakeStream) -> None:
+    dashboard = Dashboard(stream, fps=10)
+    assert dashboard.controls.problems.value == ""
+    stream.failing["sentiment"], stream.seconds = RuntimeError("no such bucket"), 8
+    until(lambda: "no such bucket" in dashboard.controls.problems.value)
+    until(lambda: points(dashboard.plots["reputation"]) == 8)
+    assert "sentiment" in dashboard.controls.problems.value
+    assert points(dashboard.plots["sentiment"]) == 5
+    del stream.failing["sentiment"]
+    stream.seconds = 9
+    until(lambda: points(dashboard.plots["sentiment"]) == 9)
+    # What went wrong stays readable.
+    assert "no such bucket" in dashboard.controls.problems.value
+    dashboard.close()
+
+
+def test_closing_leaves_no_widget_and_no_thread(stream: FakeStream) -> None:
+    before = open_widgets()
+    dashboard = Dashboard(stream)
+    assert len(open_widgets() - before) > 20
+    dashboard.close()
+    dashboard.close()
+    assert open_widgets() == before
+    assert writers() == []
+    assert dashboard.closed
+    assert repr(dashboard) == "Dashboard(closed)"
+    assert all(live.closed for live in dashboard.plots.values())
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_a_dashboard_that_nobody_holds_is_released(stream: FakeStream, close: bool) -> None:
+    before = open_widgets()
+    dashboard = Dashboard(stream)
+    if close:
+        dashboard.close()
+    ref = weakref.ref(dashboard)
+    lives = [weakref.ref(live) for live in dashboard.plots.values()]
+    del dashboard
+
+    def gone() -> bool:
+        gc.collect()
+        return ref() is None and not writers()
+
+    until(gone)
+    assert open_widgets() == before
+    gc.collect()
+    assert [live() for live in lives] == [None] * 4
+
+
+def test_a_dashboard_that_was_shown_is_kept(stream: FakeStream) -> None:
+    """Though no variable holds it, as in ``display(s.dashboard())``, it goes on."""
+    dashboard = Dashboard(stream, fps=10)
+    bundle, _ = dashboard._repr_mimebundle_()
+    assert list(bundle) == ["text/plain"]
+    assert "simulated" in bundle["text/plain"]
+    live = dashboard.plots["tps"]
+    del dashboard
+    gc.collect()
+    stream.seconds = 7
+    until(lambda: points(live) == 7)
+
+
+def test_in_a_kernel_there_is_a_view_and_one_static_figure(
+    stream: FakeStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chaosnb.notebook.dashboard.has_kernel", lambda: True)
+    dashboard = Dashboard(stream)
+    bundle, _ = dashboard._repr_mimebundle_()
+    view = bundle["application/vnd.jupyter.widget-view+json"]
+    assert view["model_id"] == dashboard.widget.model_id
+    figure = bundle["application/vnd.plotly.v1+json"]
+    assert len({trace["xaxis"] for trace in figure["data"]}) == 4
+    dashboard.close()
+    bundle, _ = dashboard._repr_mimebundle_()
+    assert sorted(bundle) == ["application/vnd.plotly.v1+json", "text/plain"]
+
+
+@pytest.mark.parametrize("wrong", [{"fps": 0}, {"fps": 11}, {"window_s": 7.0}])
+def test_what_is_not_offered_is_refused_with_the_choices(stream: FakeStream, wrong: dict[str, Any]) -> None:
+    before = open_widgets()
+    with pytest.raises(ValueError, match="choose"):
+        Dashboard(stream, **wrong)
+    assert open_widgets() == before
+    assert writers() == []
+
+
+def test_one_plot_moves_and_ends_with_the_stream(stream: FakeStream) -> None:
+    live = plot(stream, "decisions", window_s=60.0, fps=10)
+    assert points(live) == 5
+    stream.seconds = 8
+    until(lambda: points(live) == 8)
+    assert set(stream.asked) == {("decisions", 60.0)}
+    stream.seconds, stream.closed = 9, True
+    until(lambda: not writers())
+    assert points(live) == 9
+    live.close()
+
+
+def test_one_plot_says_what_went_wrong_and_recovers(stream: FakeStream) -> None:
+    live = plot(stream, "tps", fps=10)
+    stream.failing["tps"] = RuntimeError("no such bucket")
+    until(lambda: "no such bucket" in live.problem)
+    del stream.failing["tps"]
+    until(lambda: live.problem == "")
+    live.close()
+    until(lambda: not writers())
+
+
+def test_agents_of_one_plot(stream: FakeStream) -> None:
+    live = plot(stream, "reputation", agents=["b"])
+    assert [trace["name"] for trace in live.static()["data"]] == ["b"]
+    live.close()
+
+
+def test_a_wrong_name_lists_the_right_ones(stream: FakeStream) -> None:
+    with pytest.raises(ValueError, match=r"tps.*decisions.*sentiment.*reputation"):
+        plot(stream, "price")
+
+
+def test_it_shows_a_real_stream() -> None:
+    """The simulated node's events come to the plots, and stay after its end."""
+    topics = ["blocks", "consensus", "network", "social"]
+    with chaosnb.Devnet(seed=7, rate=300) as node, chaosnb.stream(topics, url=node.url) as stream:
+        dashboard = stream.dashboard()
+        stream.wait(events=500, timeout=60)
+        until(lambda: all(points(live) > 0 for live in dashboard.plots.values()))
+        assert "simulated" in dashboard.controls.status.value
+        assert dashboard.controls.problems.value == ""
+    until(lambda: not writers())
+    last = stream.aggregate("tps")
+    assert points(dashboard.plots["tps"]) == len(last)
+    dashboard.close()
