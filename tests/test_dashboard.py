@@ -9,7 +9,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import ipywidgets as widgets
@@ -19,6 +18,7 @@ import pytest
 
 import chaosnb
 from chaosnb.figures import FIGURES
+from chaosnb.ingest.status import Status
 from chaosnb.notebook.controls import WINDOWS
 from chaosnb.notebook.dashboard import Dashboard, plot
 from chaosnb.notebook.live_plot import LivePlot
@@ -39,17 +39,13 @@ class FakeStream:
     folder: Path = Path("capture")
 
     @property
-    def status(self) -> Any:
-        numbers = {
-            "events": self.seconds,
-            "events_per_s": 12.5,
-            "gaps": 1,
-            "rejects": 2,
-            "memory_bytes": 3_400_000,
-        }
+    def status(self) -> Status:
+        numbers = {"events": self.seconds, "events_per_s": 12.5, "lag_s": 0.25, "memory_bytes": 3_400_000}
+        none = dict.fromkeys(("drift", "filtered", "late"), 0)
         where = {"url": f"ws://node/{HOSTILE}", "simulated": True, "topics": ("blocks",)}
         state = "closed" if self.closed else "live"
-        return SimpleNamespace(state=state, lag_s=0.25, error=None, **numbers, **where)
+        known = {"state": state, "gaps": 1, "rejects": 2, "connection_id": None, "error": None}
+        return Status(**known, **numbers, **none, **where)
 
     @property
     def gaps(self) -> pd.DataFrame:

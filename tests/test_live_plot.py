@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from ipywidgets import Widget
 
 from chaosnb.notebook.delta import PLACE, diff, pack, unpack
-from chaosnb.notebook.live_plot import LivePlot, has_kernel, library
+from chaosnb.notebook.live_plot import LivePlot, has_kernel
+from chaosnb.notebook.plotlyjs import library
 
 
 class Page:
@@ -307,7 +308,10 @@ def test_closing_sends_nothing_more_and_leaves_a_figure() -> None:
     plot.close()
     plot.push(sine(1), force=True)
     plot.tell("too late")
+    says_late = {"kind": "ready", "plotly": True}
+    plot._handle_custom_msg(says_late, [])
     assert len(page.kinds) == sent
+    assert plot.problem == ""
     assert plot.closed
     assert not plot.due
     bundle, _ = plot._repr_mimebundle_()

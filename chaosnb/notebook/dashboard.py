@@ -13,17 +13,17 @@ import time
 import weakref
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import ipywidgets as widgets
 import pandas as pd
 
-from chaosnb.figures import FIGURES, mark_gaps
+from chaosnb.figures import FIGURES
 from chaosnb.notebook.controls import WINDOWS, Controls, release
 from chaosnb.notebook.display import status_html, status_text
 from chaosnb.notebook.grid import grid
 from chaosnb.notebook.live_plot import LivePlot, has_kernel
+from chaosnb.notebook.source import Source, figure_of, interval_s
 from chaosnb.notebook.writer import Writer
 
 __all__ = ["Dashboard", "Source", "plot"]
@@ -31,28 +31,6 @@ __all__ = ["Dashboard", "Source", "plot"]
 _STATUS_EVERY_S: Final = 1.0
 _SETTLED_S: Final = 2.0
 _JOIN_S: Final = 2.0
-
-
-class Source(Protocol):
-    """What of a `chaosnb.Stream` is shown here."""
-
-    @property
-    def status(self) -> Any:
-        """How the stream is doing."""
-
-    @property
-    def gaps(self) -> pd.DataFrame:
-        """What was missed."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing more will come."""
-
-    def aggregate(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
-        """Return the newest values of an aggregate."""
-
-    def export(self, folder: str, format: str = "parquet") -> Path:
-        """Write all tables."""
 
 
 class Dashboard:
@@ -80,8 +58,7 @@ class Dashboard:
     """
 
     def __init__(self, stream: Source, *, fps: float = 4.0, window_s: float | None = 600.0) -> None:
-        if not 0 < fps <= 10:
-            raise ValueError(f"fps={fps!r} is not possible: choose more than 0, and at most 10 a second")
+        pause_s = interval_s(fps)
         if window_s not in WINDOWS.values():
             choices = ", ".join(map(str, WINDOWS.values()))
             raise ValueError(f"window_s={window_s!r} is not offered: choose one of {choices}")
@@ -95,7 +72,7 @@ class Dashboard:
         self.plots = {name: LivePlot() for name in FIGURES}
         self.controls = Controls(window_s, self._changed, self._start_export)
         self.widget = self.controls.arrange(self.plots)
-        self._writer = Writer(self, Dashboard._step, 1.0 / fps)
+        self._writer = Writer(self, Dashboard._step, pause_s)
         # ipywidgets holds all open widgets: without this they would outlive the dashboard.
         self._end = weakref.finalize(self, _end, self._writer, self.widget)
         self._end.atexit = False
@@ -197,7 +174,7 @@ class Dashboard:
                 frame = self._stream.aggregate(name, window_s)
                 if name == "reputation":
                     self._offer(frame)
-                live.push(_figure(name, frame, gaps, agents), force=last)
+                live.push(figure_of(name, frame, gaps, agents), force=last)
             except Exception as error:
                 self._report(f"the plot of {name} could not be drawn", error)
             self._drawn[name] = (key, since if before == key else now)
@@ -244,7 +221,7 @@ def plot(
     name: str,
     *,
     window_s: float | None = 600.0,
-    agents: Iterable[str] | None = None,
+    agents: str | Iterable[str] | None = None,
     fps: float = 4.0,
 ) -> LivePlot:
     """Make one live plot of a stream, which moves until the stream or the plot is closed.
@@ -257,21 +234,27 @@ def plot(
         One of ``tps``, ``decisions``, ``sentiment`` and ``reputation``.
     window_s : float or None
         How many seconds to show, or None for all.
-    agents : iterable of str, optional
+    agents : str or iterable of str, optional
         Whose reputation to show; without it, of those whose score moved most.
     fps : float
-        How often a second to look for something new.
+        How often a second to look for something new, at most 10.
 
     Returns
     -------
     LivePlot
+
+    Raises
+    ------
+    ValueError
+        If there is no such plot, or `fps` is not possible.
     """
     if name not in FIGURES:
         raise ValueError(f"there is no plot {name!r}: choose one of {', '.join(map(repr, FIGURES))}")
-    chosen = tuple(agents or ())
+    pause_s = interval_s(fps)
+    chosen = (agents,) if isinstance(agents, str) else tuple(agents or ())
 
     def draw() -> dict[str, Any]:
-        return _figure(name, stream.aggregate(name, window_s), stream.gaps, chosen)
+        return figure_of(name, stream.aggregate(name, window_s), stream.gaps, chosen)
 
     def step(live: LivePlot) -> bool:
         last = stream.closed
@@ -284,18 +267,13 @@ def plot(
         return not last and not live.closed
 
     live = LivePlot(draw())
-    Writer(live, step, 1.0 / fps).start()
+    Writer(live, step, pause_s).start()
     return live
 
 
 def _end(writer: Writer, widget: widgets.Widget) -> None:
     writer.stop()
     release(widget)
-
-
-def _figure(name: str, frame: pd.DataFrame, gaps: pd.DataFrame, agents: tuple[str, ...]) -> dict[str, Any]:
-    chosen = {"agents": agents} if name == "reputation" and agents else {}
-    return mark_gaps(FIGURES[name](frame, **chosen), gaps)
 
 
 def _red(text: str) -> str:

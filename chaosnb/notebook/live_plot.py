@@ -9,11 +9,9 @@ second, and a slow browser never falls behind.
 from __future__ import annotations
 
 import contextvars
-import gzip
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
 from importlib import resources
 from typing import Any, Final
 
@@ -22,8 +20,9 @@ import plotly
 import traitlets
 
 from chaosnb.notebook.delta import Packed, diff, pack, unpack
+from chaosnb.notebook.plotlyjs import OFFER, library
 
-__all__ = ["LivePlot", "has_kernel", "library"]
+__all__ = ["LivePlot", "has_kernel"]
 
 _PLOTLY_MIME: Final = "application/vnd.plotly.v1+json"
 _CSS: Final = """
@@ -37,25 +36,6 @@ _CSS: Final = """
 """
 _CONFIG: Final = {"displaylogo": False, "responsive": True}
 _UNHEARD_S: Final = 2.0
-
-
-@cache
-def library() -> bytes:
-    """Return the installed plotly.js, gzip-compressed (once a process).
-
-    Returns
-    -------
-    bytes
-
-    Examples
-    --------
-    >>> library()[:2] == bytes([0x1F, 0x8B])
-    True
-    """
-    from plotly.offline import get_plotlyjs
-
-    source: str = get_plotlyjs()
-    return gzip.compress(source.encode(), 6, mtime=0)
 
 
 def has_kernel() -> bool:
@@ -294,25 +274,5 @@ class LivePlot(anywidget.AnyWidget):
         # meanwhile, the library is sent unasked, by one plot for all, if nothing was heard of any page.
         if self._first_at is None:
             self._first_at = self._clock()
-        if not self._heard and self._clock() - self._first_at > _UNHEARD_S and has_kernel() and _OFFER.take():
+        if not self._heard and self._clock() - self._first_at > _UNHEARD_S and has_kernel() and OFFER.take():
             self._post({"kind": "plotly"}, library())
-
-
-class _Offer:
-    """Lets one caller through, once a minute at most."""
-
-    def __init__(self, every_s: float = 60.0) -> None:
-        self._every_s = every_s
-        self._gate = threading.Lock()
-        self._taken_at = -float("inf")
-
-    def take(self) -> bool:
-        with self._gate:
-            now = time.monotonic()
-            if now - self._taken_at < self._every_s:
-                return False
-            self._taken_at = now
-            return True
-
-
-_OFFER: Final = _Offer()

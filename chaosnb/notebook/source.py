@@ -1,0 +1,80 @@
+"""What of a stream is shown in plots, and how its aggregates become figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from chaosnb.figures import FIGURES, mark_gaps
+
+__all__ = ["Source", "figure_of", "interval_s"]
+
+
+class Source(Protocol):
+    """What of a `chaosnb.Stream` is shown here."""
+
+    @property
+    def status(self) -> Any:
+        """How the stream is doing."""
+
+    @property
+    def gaps(self) -> pd.DataFrame:
+        """What was missed."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will come."""
+
+    def aggregate(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+        """Return the newest values of an aggregate."""
+
+    def export(self, folder: str, format: str = "parquet") -> Path:
+        """Write all tables."""
+
+
+def figure_of(name: str, frame: pd.DataFrame, gaps: pd.DataFrame, agents: tuple[str, ...]) -> dict[str, Any]:
+    """Draw an aggregate, with the gaps.
+
+    Parameters
+    ----------
+    name : str
+        The aggregate's name.
+    frame : pandas.DataFrame
+        Its values.
+    gaps : pandas.DataFrame
+        The stream's gaps.
+    agents : tuple of str
+        Whose reputation to draw; if empty, of those whose score moved most.
+
+    Returns
+    -------
+    dict
+        A plotly figure specification.
+    """
+    chosen = {"agents": agents} if name == "reputation" and agents else {}
+    return mark_gaps(FIGURES[name](frame, **chosen), gaps)
+
+
+def interval_s(fps: float) -> float:
+    """Return the seconds between two frames.
+
+    Parameters
+    ----------
+    fps : float
+        Frames a second, more than 0 and at most 10.
+
+    Raises
+    ------
+    ValueError
+        If that is not possible.
+
+    Examples
+    --------
+    >>> interval_s(4)
+    0.25
+    """
+    if not 0 < fps <= 10:
+        raise ValueError(f"fps={fps!r} is not possible: choose more than 0, and at most 10 a second")
+    return 1.0 / fps

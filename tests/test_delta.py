@@ -1,0 +1,160 @@
+"""Deltas: what the page makes of them is, bit for bit, what the kernel has."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from chaosnb.notebook.delta import PLACE, Delta, Packed, diff, pack, unpack
+
+Floats = NDArray[np.float64]
+NUMBERS = st.floats(width=64, allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, -0.0, math.nan])
+
+
+def merged(arrays: list[Floats], delta: Delta) -> list[Floats]:
+    """Do what `delta` in live_plot.js does."""
+    result = list(arrays)
+    values = np.frombuffer(delta.tail, dtype="<f8")
+    at = 0
+    for number, drop, keep, append in delta.ops:
+        tail = values[at : at + append]
+        at += append
+        result[number] = np.concatenate([arrays[number][drop : drop + keep], tail])
+        assert len(result[number]) == keep + append
+    assert at == len(values)
+    return result
+
+
+def bits(arrays: list[Floats]) -> list[bytes]:
+    return [array.tobytes() for array in arrays]
+
+
+def figure(*traces: tuple[Any, ...]) -> Packed:
+    return pack(
+        {"data": [{"type": "scatter", "x": x, "y": y} for x, y in traces], "layout": {"title": {"text": "t"}}}
+    )
+
+
+@st.composite
+def moving(draw: st.DrawFn) -> list[tuple[Floats, Floats]]:
+    """A time series as a plot has it: it loses values at its head, gains some, and one may change."""
+    size = draw(st.integers(0, 20))
+    x = np.arange(size, dtype=float)
+    y = np.array(draw(st.lists(NUMBERS, min_size=size, max_size=size)))
+    states = [(x, y)]
+    for _ in range(draw(st.integers(1, 5))):
+        drop, more = draw(st.integers(0, 6)), draw(st.integers(0, 6))
+        start = x[-1] + 1 if len(x) else 0.0
+        x = np.concatenate([x, start + np.arange(more)])[drop:]
+        y = np.concatenate([y, draw(st.lists(NUMBERS, min_size=more, max_size=more))])[drop:]
+        if len(y) and draw(st.booleans()):
+            y = y.copy()
+            y[draw(st.integers(0, len(y) - 1))] = draw(NUMBERS)
+        states.append((x, y))
+    return states
+
+
+@given(moving(), moving())
+def test_merged_deltas_give_the_newest_arrays_of_moving_series(
+    a: list[tuple[Floats, Floats]], b: list[tuple[Floats, Floats]]
+) -> None:
+    """Frame after frame, for two traces at once, NaN and −0.0 included."""
+    frames = [figure(*pair) for pair in zip(a, b, strict=False)]
+    page = frames[0].arrays
+    for old, new in pairwise(frames):
+        delta = diff(old, new)
+        assert delta is not None
+        page = merged(page, delta)
+        assert bits(page) == bits(new.arrays)
+
+
+@given(st.lists(st.tuples(st.lists(NUMBERS, max_size=12), st.lists(NUMBERS, max_size=12)), min_size=2))
+def test_merged_deltas_give_the_newest_arrays_of_any_series(states: list[tuple[Any, Any]]) -> None:
+    """The law needs no order in `x`, and no two arrays of the same length."""
+    frames = [figure((np.array(x, float), np.array(y, float))) for x, y in states]
+    page = frames[0].arrays
+    for old, new in pairwise(frames):
+        delta = diff(old, new)
+        assert delta is not None
+        page = merged(page, delta)
+        assert bits(page) == bits(new.arrays)
+
+
+def test_a_moving_window_costs_only_its_new_values() -> None:
+    """Of 1000 values that move on by two, two are sent for each array."""
+    x = np.arange(1002.0)
+    y = np.sin(x)
+    delta = diff(figure((x[:1000], y[:1000])), figure((x[2:], y[2:])))
+    assert delta is not None
+    assert delta.ops == [(0, 2, 998, 2), (1, 2, 998, 2)]
+    assert len(delta.tail) == 4 * 8
+
+
+def test_an_unchanged_figure_costs_nothing() -> None:
+    """Not even where values are not numbers."""
+    series = (np.arange(3.0), np.array([math.nan, -0.0, math.inf]))
+    assert diff(figure(series), figure(series)) == Delta([], b"")
+
+
+def test_the_sign_of_zero_is_a_change() -> None:
+    """Bits are compared, not values."""
+    x = np.arange(2.0)
+    delta = diff(figure((x, np.array([1.0, 0.0]))), figure((x, np.array([1.0, -0.0]))))
+    assert delta is not None
+    assert delta.ops == [(1, 0, 1, 1)]
+
+
+@pytest.mark.parametrize("other", [[], [{"type": "bar", "x": np.arange(2.0), "y": np.arange(2.0)}]])
+def test_another_structure_has_to_be_sent_whole(other: list[Any]) -> None:
+    """Another number or kind of traces is no matter of values."""
+    assert diff(figure((np.arange(2.0), np.arange(2.0))), pack({"data": other})) is None
+
+
+def test_arrays_are_copied_and_become_float64() -> None:
+    """What the caller does with an array later does not change what was packed."""
+    y = np.array([1, 2], dtype=np.int32)
+    packed = pack({"data": [{"y": y, "z": np.array([True, False])}]})
+    y[0] = 9
+    assert [array.tolist() for array in packed.arrays] == [[1.0, 2.0], [1.0, 0.0]]
+    assert {array.dtype for array in packed.arrays} == {np.dtype("<f8")}
+    assert packed.buffer() == np.array([1.0, 2.0, 1.0, 0.0]).tobytes()
+
+
+def test_only_number_arrays_are_taken_out() -> None:
+    """Texts, matrices and numpy scalars are JSON; arrays inside of nested parts are found."""
+    spec = {
+        "data": [{"text": np.array(["a", "b"]), "z": np.eye(2), "marker": {"size": np.arange(2.0)}}],
+        "layout": {"width": np.int64(3), "shapes": ({"x0": np.float64(0.5)},)},
+    }
+    packed = pack(spec)
+    assert packed.structure == {
+        "data": [{"text": ["a", "b"], "z": [[1.0, 0.0], [0.0, 1.0]], "marker": {"size": {PLACE: 0}}}],
+        "layout": {"width": 3, "shapes": [{"x0": 0.5}]},
+    }
+
+
+@given(st.lists(NUMBERS))
+def test_unpacked_numbers_are_those_packed(numbers: list[float]) -> None:
+    """To six digits if they are small, whole if they are large; what is not finite becomes null."""
+    found = unpack(pack({"data": [{"y": np.array(numbers, float)}]}))["data"][0]["y"]
+    assert len(found) == len(numbers)
+    for value, number in zip(found, numbers, strict=True):
+        if math.isfinite(number):
+            assert math.isclose(value, number, rel_tol=1e-5)
+        else:
+            assert value is None
+
+
+def test_an_unpacked_figure_is_one_for_plotly() -> None:
+    """It has all that was packed, in lists."""
+    found = unpack(figure((np.array([1.0, 2.0]), np.array([0.5, math.nan]))))
+    assert found["data"] == [{"type": "scatter", "x": [1, 2], "y": [0.5, None]}]
+    assert go.Figure(found, skip_invalid=False).layout.title.text == "t"

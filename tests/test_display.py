@@ -1,0 +1,146 @@
+"""How a stream shows itself: what it says, and that nothing from the node becomes markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import pytest
+from msgspec.structs import replace
+
+import chaosnb
+from chaosnb.ingest.status import Status
+from chaosnb.notebook.display import (
+    STATE_COLOURS,
+    size_text,
+    status_html,
+    status_text,
+    stream_html,
+    stream_text,
+)
+
+HOSTILE = "<img src=x onerror='window.hacked=1'>\"&amp;<script>alert(1)</script>"
+HARMLESS = {"div", "span", "b", "table", "thead", "tbody", "tr", "th", "td", "code"}
+STATUS = Status(
+    state="live",
+    url="ws://127.0.0.1:3000/ws/v1",
+    simulated=False,
+    topics=("blocks", "network"),
+    events=12_345,
+    events_per_s=67.89,
+    lag_s=0.123,
+    gaps=1,
+    rejects=2,
+    drift=3,
+    filtered=4,
+    late=5,
+    memory_bytes=1_500_000,
+    connection_id="c",
+    error=None,
+)
+
+
+class Reader(HTMLParser):
+    """Collects elements, attributes and text as a browser sees them."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.attributes: set[str] = set()
+        self.text = ""
+        self.feed(markup)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def stream() -> Iterator[chaosnb.Stream]:
+    """A closed stream that has received something."""
+    with chaosnb.Devnet(rate=400) as node, chaosnb.stream(["blocks", "network"], url=node.url) as stream:
+        stream.wait(events=100, timeout=30)
+    return stream
+
+
+@pytest.mark.parametrize("field", ["error", "url", "state"])
+def test_hostile_text_in_a_status_stays_text(field: str) -> None:
+    """No element and no attribute comes of it, and all of it can be read."""
+    read = Reader(status_html(replace(STATUS, **{field: HOSTILE})))  # type: ignore[arg-type]
+    assert read.elements <= HARMLESS
+    assert read.attributes <= {"style"}
+    assert HOSTILE in read.text
+
+
+def test_a_status_says_all_that_matters() -> None:
+    """The same in HTML and in plain text."""
+    facts = ["live", "ws://127.0.0.1:3000/ws/v1", "12,345 events", "67.9 events/s", "lag 0.12 s"]
+    facts += ["gaps 1", "rejects 2", "1.5 MB"]
+    for shown in (status_text(STATUS), Reader(status_html(STATUS)).text):
+        assert [fact for fact in facts if fact not in shown] == []
+    assert "lag" not in status_text(replace(STATUS, lag_s=None))
+
+
+def test_simulated_data_is_called_so() -> None:
+    """And data that is not, is not."""
+    simulated = replace(STATUS, simulated=True)
+    assert "simulated" in status_text(simulated)
+    assert "simulated" in Reader(status_html(simulated)).text
+    assert "simulated" not in status_text(STATUS) + status_html(STATUS)
+
+
+def test_an_error_has_a_line_of_its_own_in_plain_text() -> None:
+    """It is the last thing said."""
+    assert status_text(replace(STATUS, error="refused: bad key")).endswith("\nrefused: bad key")
+
+
+@pytest.mark.parametrize("state", STATE_COLOURS)
+def test_each_state_has_its_word_beside_its_colour(state: str) -> None:
+    """Colour alone would not be seen by everyone."""
+    markup = status_html(replace(STATUS, state=state))  # type: ignore[arg-type]
+    assert STATE_COLOURS[state] in markup
+    assert state in Reader(markup).text
+
+
+def test_a_stream_shows_its_tables(stream: chaosnb.Stream) -> None:
+    """Rows and size of each: all of them in HTML, those with rows in plain text."""
+    rows = len(stream.block_validation)
+    text = stream_text(stream)
+    assert f"{rows:,} rows" in text
+    assert "block_validation" in text
+    assert "meme_posted" not in text
+    read = Reader(stream_html(stream))
+    assert read.elements <= HARMLESS
+    assert "block_validation" in read.text
+    assert "meme_posted" in read.text
+    assert f"{rows:,}" in read.text
+    assert "(simulated)" in text
+
+
+def test_a_cell_gets_html_and_plain_text(stream: chaosnb.Stream) -> None:
+    """As IPython asks for it."""
+    assert stream._repr_mimebundle_() == {"text/plain": stream_text(stream), "text/html": stream_html(stream)}
+
+
+def test_a_hostile_failure_of_a_stream_stays_text(
+    stream: chaosnb.Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node's own words, as it turns the client away, stand in the status."""
+    status = replace(stream.status, error=HOSTILE)
+    monkeypatch.setattr(chaosnb.Stream, "status", property(lambda _: status))
+    read = Reader(stream_html(stream))
+    assert read.elements <= HARMLESS
+    assert HOSTILE in read.text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_500_000, "1.5 MB"), (2_500_000_000, "2.50 GB")],
+)
+def test_sizes_are_for_people(size: int, text: str) -> None:
+    """In powers of ten, as the units say."""
+    assert size_text(size) == text
