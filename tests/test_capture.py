@@ -155,7 +155,8 @@ def test_memory_is_told_by_table() -> None:
     memory = capture.memory()
     assert memory.index.tolist() == list(TABLES)
     assert memory.index.name == "table"
-    assert [str(dtype) for dtype in memory.dtypes] == ["int64", "int64"]
+    assert memory.columns.tolist() == ["rows", "evicted", "bytes"]
+    assert [str(dtype) for dtype in memory.dtypes] == ["int64"] * 3
     assert memory.loc["network_metrics"].tolist() == [1_000, 1_000 * 8 * 8]
     assert memory["bytes"].sum() == capture.memory_bytes == 64_000
 

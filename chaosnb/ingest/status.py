@@ -37,6 +37,8 @@ class Status(Struct, frozen=True, kw_only=True):
         Events of topics that are not subscribed (any more).
     late : int
         Events that came after one with a later time, and were put in their place.
+    evicted : int
+        Rows that retention has removed from the tables.
     memory_bytes : int
         Bytes of all tables.
     connection_id : str or None
@@ -57,6 +59,7 @@ class Status(Struct, frozen=True, kw_only=True):
     drift: int
     filtered: int
     late: int
+    evicted: int = 0
     memory_bytes: int
     connection_id: str | None
     error: str | None

@@ -28,8 +28,7 @@ _BADGE: Final = (
 
 def stream_text(stream: Stream) -> str:
     """Return the stream as plain text: its state, then rows and bytes of each table that has any."""
-    memory = stream.memory
-    filled = memory[memory["rows"] > 0]
+    filled = stream.memory.query("rows > 0")[["rows", "bytes"]]
     lines = [
         f"  {name:<22}{rows:>12,} rows  {size_text(size):>9}" for name, rows, size in filled.itertuples()
     ]
@@ -41,7 +40,7 @@ def stream_html(stream: Stream) -> str:
     rows = "".join(
         f"<tr><td style='text-align:left'><code>{escape(str(name))}</code></td>"
         f"<td>{count:,}</td><td>{size_text(size)}</td></tr>"
-        for name, count, size in stream.memory.itertuples()
+        for name, count, size in stream.memory[["rows", "bytes"]].itertuples()
     )
     return (
         f"<div>{status_html(stream.status)}</div>"
@@ -77,6 +76,7 @@ def _figures(status: Status) -> list[str]:
         *lag,
         f"gaps {status.gaps:,}",
         f"rejects {status.rejects:,}",
+        *([f"evicted {status.evicted:,}"] if status.evicted else []),
         size_text(status.memory_bytes),
     ]
 

@@ -20,6 +20,7 @@ from chaosnb.ingest.session import Batch
 from chaosnb.protocol.events import Reject
 from chaosnb.protocol.schema import TABLES
 from chaosnb.tables.aggregates import Aggregates
+from chaosnb.tables.retention import Retention
 from chaosnb.tables.table import Table
 
 __all__ = ["Capture", "drift_frame", "gap_frame"]
@@ -37,6 +38,8 @@ class Capture:
     ----------
     monotonic : callable
         Seconds, for the rate of events.
+    retention : Retention
+        What is kept; the default keeps everything.
 
     Examples
     --------
@@ -44,7 +47,9 @@ class Capture:
     0
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, retention: Retention | None = None
+    ) -> None:
         self.tables: Mapping[str, Table] = {name: Table(schema) for name, schema in TABLES.items()}
         self.aggregates = Aggregates()
         self.changed = threading.Event()
@@ -54,6 +59,9 @@ class Capture:
         self.filtered = 0
         self.lag_s: float | None = None
         self._monotonic = monotonic
+        self._retention = retention or Retention()
+        self._rows_since_look = 0
+        self._latest_us = -(2**63)
         self._rejects: deque[Reject] = deque(maxlen=_KEPT_REJECTS)
         self._incidents: deque[Incident] = deque(maxlen=_KEPT_INCIDENTS)
         self._recent: deque[tuple[float, int]] = deque()
@@ -65,6 +73,7 @@ class Capture:
             self.tables[name].append(rows)
         self.aggregates.update(batch)
         events = batch.events
+        self._retain(batch, events)
         now = self._monotonic()
         with self._lock:
             self.events += events
@@ -103,10 +112,11 @@ class Capture:
         return sum(table.nbytes for table in self.tables.values())
 
     def memory(self) -> pd.DataFrame:
-        """Return rows and bytes of each table."""
+        """Return rows, rows evicted and bytes of each table."""
         return pd.DataFrame(
             {
                 "rows": [table.rows for table in self.tables.values()],
+                "evicted": [table.evicted for table in self.tables.values()],
                 "bytes": [table.nbytes for table in self.tables.values()],
             },
             index=pd.Index(list(self.tables), name="table"),
@@ -138,6 +148,17 @@ class Capture:
                 "delay_s": np.array([incident.delay_s for incident in incidents], dtype=float),
             }
         )
+
+    def _retain(self, batch: Batch, events: int) -> None:
+        if self._retention == Retention():
+            return
+        for name, rows in batch.rows.items():
+            if name != "error":
+                self._latest_us = max(self._latest_us, int(rows.timestamp_us.max()))
+        self._rows_since_look += events
+        if self._rows_since_look > self._retention.rows_between_looks:
+            self._rows_since_look = 0
+            self._retention.apply(self.tables.values(), self._latest_us)
 
     def _forget(self, now: float) -> None:
         while self._recent and self._recent[0][0] < now - _RATE_SPAN_S:

@@ -1,11 +1,6 @@
 """Growable columns whose snapshots cost nothing by the row and are safe to write to.
 
-Fixed-width values live in a numpy buffer with spare room. Over the *whole* buffer the column holds one
-pandas Series, its owner; a snapshot is a slice of it. As both share the buffer, pandas' copy-on-write sees a
-second owner and copies before any write by the user, so neither the column nor another snapshot can change.
-That holds only while the column keeps the owner, and only if no value that a snapshot shows is ever written
-again: what must be reordered below that mark moves to a new buffer.
-
+Numbers, time stamps and categories live in a `GrowableBuffer`, which explains why that is safe.
 Text and lists live in Arrow arrays, which never change.
 
 Copy-on-write does not cover pandas' own array within a column: whoever writes into ``df[c].array`` (for a
@@ -14,7 +9,7 @@ category that is ``df[c].values`` too) writes to the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -23,11 +18,12 @@ import pandas as pd
 import pyarrow as pa
 
 from chaosnb.protocol.schema import Column
+from chaosnb.tables.buffer import GrowableBuffer
 
 __all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "make_column"]
 
-_FIRST_CAPACITY: Final = 1024
-_SEGMENT_ROWS: Final = 2**18
+# Merging so many rows of text takes some milliseconds, which is what an append may pause for.
+_SEGMENT_ROWS: Final = 2**16
 _STR: Final = pd.StringDtype("pyarrow", na_value=np.nan)
 
 
@@ -36,6 +32,9 @@ class GrowableColumn(Protocol):
 
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
         """Add values at the end."""
+
+    def evict(self, rows: int) -> None:
+        """Forget the first rows."""
 
     def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
         """Put the values from `start` on into a new order, leaving snapshots as they are."""
@@ -46,45 +45,6 @@ class GrowableColumn(Protocol):
     @property
     def nbytes(self) -> int:
         """Bytes in use."""
-
-
-class _Buffer:
-    """A numpy array with spare room at its end, and the pandas Series that owns the whole of it."""
-
-    def __init__(self, dtype: str) -> None:
-        self.values: npt.NDArray[Any] = np.zeros(_FIRST_CAPACITY, dtype=dtype)
-        self.size = 0
-        self.owner: pd.Series[Any] | None = None
-        self._shown = 0
-
-    def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
-        new_size = self.size + len(values)
-        if new_size > len(self.values):
-            self.move(np.concatenate([self.values, np.zeros_like(self.values, shape=new_size)]))
-        self.values[self.size : new_size] = values
-        self.size = new_size
-
-    def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
-        tail = self.values[start : self.size][order]
-        if start < self._shown:
-            self.move(self.values.copy())
-        self.values[start : self.size] = tail
-
-    def move(self, values: npt.NDArray[Any]) -> None:
-        """Go on in another array: the old one is left to the snapshots that show it."""
-        self.values = values
-        self.owner = None
-        self._shown = 0
-
-    def show(self, make_owner: Callable[[npt.NDArray[Any]], pd.Series[Any]]) -> pd.Series[Any]:
-        if self.owner is None:
-            self.owner = make_owner(self.values)
-        self._shown = self.size
-        return self.owner.iloc[: self.size]
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * self.values.itemsize
 
 
 class FixedColumn:
@@ -106,12 +66,16 @@ class FixedColumn:
     """
 
     def __init__(self, dtype: str, pandas_dtype: str) -> None:
-        self._buffer = _Buffer(dtype)
+        self._buffer = GrowableBuffer(dtype)
         self._pandas_dtype = pandas_dtype
 
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
         """Add values at the end."""
         self._buffer.append(values)
+
+    def evict(self, rows: int) -> None:
+        """Forget the first rows."""
+        self._buffer.evict(rows)
 
     def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
         """Put the values from `start` on into a new order, leaving snapshots as they are."""
@@ -119,11 +83,11 @@ class FixedColumn:
 
     def values(self, start: int = 0) -> npt.NDArray[Any]:
         """Return a copy of the values from `start` on."""
-        return self._buffer.values[start : self._buffer.size].copy()
+        return self._buffer.kept(start).copy()
 
     def position_of(self, value: int, stop: int) -> int:
         """Return where a value goes, after equal ones, among the first `stop` values, which are sorted."""
-        return int(np.searchsorted(self._buffer.values[:stop], value, side="right"))
+        return int(np.searchsorted(self._buffer.kept()[:stop], value, side="right"))
 
     def snapshot(self) -> pd.Series[Any]:
         """Return all values as a Series that later changes do not reach."""
@@ -147,18 +111,27 @@ class CategoryColumn:
     """
 
     def __init__(self) -> None:
-        self._buffer = _Buffer("int8")
+        self._buffer = GrowableBuffer("int8")
         self._code_of: dict[str, int] = {}
         self._dtype = pd.CategoricalDtype(pd.Index([], dtype=_STR))
 
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
         """Add values at the end."""
         code_of = self._code_of
-        codes = [code_of.setdefault(value, len(code_of)) for value in values]
+        try:
+            codes = np.fromiter(map(code_of.__getitem__, values), dtype=np.int32, count=len(values))
+        except KeyError:
+            for value in values:
+                code_of.setdefault(value, len(code_of))
+            codes = np.fromiter(map(code_of.__getitem__, values), dtype=np.int32, count=len(values))
         dtype = _code_dtype(len(code_of))
         if self._buffer.values.dtype != dtype:
-            self._buffer.move(self._buffer.values.astype(dtype))
+            self._buffer.move(dtype)
         self._buffer.append(codes)
+
+    def evict(self, rows: int) -> None:
+        """Forget the first rows."""
+        self._buffer.evict(rows)
 
     def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
         """Put the values from `start` on into a new order, leaving snapshots as they are."""
@@ -168,7 +141,7 @@ class CategoryColumn:
         """Return all values as a categorical Series that later changes do not reach."""
         if len(self._dtype.categories) != len(self._code_of):
             # Snapshots of two dtypes have two owners, which do not know of each other: no buffer for both.
-            self._buffer.move(self._buffer.values.copy())
+            self._buffer.move()
             self._dtype = pd.CategoricalDtype(pd.Index(list(self._code_of), dtype=_STR))
         return self._buffer.show(self._owner)
 
@@ -199,6 +172,7 @@ class ArrowColumn:
     def __init__(self, arrow_type: Any) -> None:
         self._type = arrow_type
         self._chunks: list[Any] = []
+        self._start = 0
 
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
         """Add values at the end."""
@@ -207,22 +181,31 @@ class ArrowColumn:
         while len(chunks) > 1 and len(chunks[-2]) <= 2 * len(chunks[-1]) <= 2 * _SEGMENT_ROWS:
             chunks[-2:] = [pa.concat_arrays(chunks[-2:])]
 
+    def evict(self, rows: int) -> None:
+        """Forget the first rows."""
+        self._start += rows
+        while self._chunks and len(self._chunks[0]) <= self._start:
+            self._start -= len(self._chunks.pop(0))
+
     def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
         """Put the values from `start` on into a new order, leaving snapshots as they are."""
-        everything = pa.chunked_array(self._chunks, type=self._type)
+        everything = self._kept()
         head, tail = everything.slice(0, start), everything.slice(start).take(pa.array(order))
+        self._start = 0
         self._chunks = [chunk for part in (head, tail) for chunk in part.chunks if len(chunk)]
 
     def snapshot(self) -> pd.Series[Any]:
         """Return all values as a Series that later changes do not reach."""
-        chunked = pa.chunked_array(self._chunks, type=self._type)
         dtype: Any = _STR if pa.types.is_large_string(self._type) else pd.ArrowDtype(self._type)
-        return pd.Series(dtype.__from_arrow__(chunked), copy=False)
+        return pd.Series(dtype.__from_arrow__(self._kept()), copy=False)
 
     @property
     def nbytes(self) -> int:
         """Bytes in use."""
-        return sum(chunk.nbytes for chunk in self._chunks)
+        return sum(chunk.nbytes for chunk in self._kept().chunks)
+
+    def _kept(self) -> Any:
+        return pa.chunked_array(self._chunks, type=self._type).slice(self._start)
 
 
 def make_column(column: Column) -> GrowableColumn:

@@ -54,6 +54,7 @@ class Table:
         self._rows = 0
         self._last_us = -(2**63)
         self._late = 0
+        self._evicted = 0
         self._frame: pd.DataFrame | None = None
         self._lock = threading.Lock()
 
@@ -80,6 +81,30 @@ class Table:
                 series = {name: column.snapshot() for name, column in self._columns.items()}
                 self._frame = pd.DataFrame(series, copy=False)
             return self._frame.copy(deep=False)
+
+    def evict(self, rows: int) -> None:
+        """Forget the oldest rows; nothing if `rows` is not positive."""
+        with self._lock:
+            self._flush()
+            rows = min(rows, self._rows)
+            if rows > 0:
+                for column in self._columns.values():
+                    column.evict(rows)
+                self._rows -= rows
+                self._evicted += rows
+                self._frame = None
+
+    def rows_before(self, timestamp_us: int) -> int:
+        """Return how many rows are older than this."""
+        with self._lock:
+            self._flush()
+            return self._timestamp.position_of(timestamp_us - 1, self._rows)
+
+    @property
+    def evicted(self) -> int:
+        """How many rows were forgotten."""
+        with self._lock:
+            return self._evicted
 
     @property
     def rows(self) -> int:

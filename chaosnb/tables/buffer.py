@@ -1,0 +1,125 @@
+"""The numpy memory of a column: it grows without pauses, and snapshots of it are free and safe to write to.
+
+Over the *whole* array, spare room included, the buffer holds one pandas Series, its owner; a snapshot is a
+slice of it. As both share the array, pandas' copy-on-write sees a second owner and copies before any write by
+the user, so neither the buffer nor another snapshot can change. That holds only while the buffer keeps the
+owner, and only if no value that a snapshot shows is ever written again: what must be reordered below that
+mark moves to a new array.
+
+When room runs short, the rows move to a larger array piece by piece, some with each append, so that no append
+pauses for a copy of everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["GrowableBuffer"]
+
+_FIRST_CAPACITY: Final = 1024
+# Pieces of this many rows take about a millisecond to copy, which no append is to exceed by much.
+_STEP_ROWS: Final = 2**16
+# From three quarters full on, four rows copied for each that is added: done before the last quarter is full.
+_MOVE_FROM: Final = 0.75
+_STEP_RATIO: Final = 4
+
+
+class GrowableBuffer:
+    """A numpy array with spare room at its end, and the pandas Series that owns the whole of it.
+
+    Rows are counted from the first that is kept.
+
+    Parameters
+    ----------
+    dtype : str
+        The numpy dtype.
+    """
+
+    def __init__(self, dtype: str) -> None:
+        self.values: npt.NDArray[Any] = np.zeros(_FIRST_CAPACITY, dtype=dtype)
+        self.owner: pd.Series[Any] | None = None
+        self._start = 0
+        self._end = 0
+        self._shown = 0
+        self._next: npt.NDArray[Any] | None = None
+        self._next_start = 0
+        self._copied = 0
+
+    def __len__(self) -> int:
+        return self._end - self._start
+
+    def kept(self, start: int = 0) -> npt.NDArray[Any]:
+        """Return a view of the rows from `start` on."""
+        return self.values[self._start + start : self._end]
+
+    def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
+        """Add values at the end."""
+        end = self._end + len(values)
+        if end > len(self.values):
+            self._finish_move(len(values))
+            end = self._end + len(values)
+        self.values[self._end : end] = values
+        self._end = end
+        if self._end > _MOVE_FROM * len(self.values) and len(self.values) >= _STEP_ROWS:
+            self._continue_move(max(_STEP_ROWS, _STEP_RATIO * len(values)))
+
+    def evict(self, rows: int) -> None:
+        """Forget the first rows; their room is used again when the rest moves to another array."""
+        self._start += rows
+
+    def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
+        """Put the rows from `start` on into a new order, leaving snapshots as they are."""
+        tail = self.kept(start)[order]
+        if self._start + start < self._shown:
+            self.move()
+        self._copied = min(self._copied, self._start + start)
+        self.kept(start)[:] = tail
+
+    def move(self, dtype: npt.DTypeLike | None = None) -> None:
+        """Go on in another array: the old one is left to the snapshots that show it."""
+        moved = np.zeros(max(2 * len(self), _FIRST_CAPACITY), dtype=dtype or self.values.dtype)
+        moved[: len(self)] = self.kept()
+        self._go_on_in(moved, self._start)
+
+    def show(self, make_owner: Callable[[npt.NDArray[Any]], pd.Series[Any]]) -> pd.Series[Any]:
+        """Return all rows as a slice of the owner; `make_owner` makes one of the whole array."""
+        if self.owner is None:
+            self.owner = make_owner(self.values)
+        self._shown = self._end
+        shown = self.owner.iloc[self._start : self._end]
+        if self._start:
+            shown.index = pd.RangeIndex(len(self))
+        return shown
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows that are kept."""
+        return len(self) * self.values.itemsize
+
+    def _continue_move(self, rows: int) -> None:
+        if self._next is None:
+            # Half of the old array at least, so that one with few rows left shrinks step by step.
+            room = len(self) + max(len(self), len(self.values) // 2)
+            self._next = np.zeros(max(room, _FIRST_CAPACITY), dtype=self.values.dtype)
+            self._next_start = self._copied = self._start
+        stop = min(self._copied + rows, self._end)
+        self._next[self._copied - self._next_start : stop - self._next_start] = self.values[
+            self._copied : stop
+        ]
+        self._copied = stop
+
+    def _finish_move(self, room: int) -> None:
+        if self._next is None or self._end - self._next_start + room > len(self._next):
+            self._next = np.zeros(2 * (len(self) + room), dtype=self.values.dtype)
+            self._next_start = self._copied = self._start
+        self._continue_move(self._end)
+        self._go_on_in(self._next, self._next_start)
+
+    def _go_on_in(self, values: npt.NDArray[Any], old_start: int) -> None:
+        self.values, self.owner, self._shown, self._next = values, None, 0, None
+        self._start, self._end = self._start - old_start, self._end - old_start

@@ -1,0 +1,95 @@
+"""Retention: how much of its past a capture keeps, by rows, by age or by bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from chaosnb.tables.table import Table
+
+__all__ = ["Retention", "parse_retention"]
+
+_UNITS: Final = {
+    "s": 1,
+    "min": 60,
+    "h": 3_600,
+    "d": 86_400,
+    "kB": 1_000,
+    "MB": 1_000_000,
+    "GB": 1_000_000_000,
+}
+_AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|kB|MB|GB)")
+# Looking costs as much as some hundred rows, so bytes are looked at that seldom.
+_ROWS_BETWEEN_LOOKS: Final = 2_000
+
+
+class Retention(Struct, frozen=True):
+    """What is kept; None sets no limit.
+
+    Attributes
+    ----------
+    rows : int or None
+        Rows of each table.
+    age_s : float or None
+        Seconds of event time before the newest event.
+    bytes : int or None
+        Bytes of all tables together.
+    """
+
+    rows: int | None = None
+    age_s: float | None = None
+    bytes: int | None = None
+
+    def apply(self, tables: Iterable[Table], latest_us: int) -> None:
+        """Evict what is over the limits; `latest_us` is the time of the newest event."""
+        tables = list(tables)
+        for table in tables:
+            if self.rows is not None:
+                table.evict(table.rows - self.rows)
+            if self.age_s is not None:
+                table.evict(table.rows_before(latest_us - round(self.age_s * 1_000_000)))
+        if self.bytes is not None and (used := sum(table.nbytes for table in tables)) > self.bytes:
+            # The same share of each table goes, so that all reach about equally far back.
+            for table in tables:
+                table.evict(-int(-table.rows * (1 - self.bytes / used) // 1))
+
+    @property
+    def rows_between_looks(self) -> int:
+        """How many rows may come before it is worth applying again."""
+        return _ROWS_BETWEEN_LOOKS if self.bytes is not None else 0
+
+
+def parse_retention(retain: str | int | None) -> Retention:
+    """Read what a user says of retention.
+
+    Parameters
+    ----------
+    retain : str, int or None
+        An int is a number of rows for each table; text an age such as ``"90s"``, ``"10min"``, ``"1h"`` or
+        ``"2d"``, or a size such as ``"512MB"`` or ``"2GB"``. None keeps everything.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> parse_retention("1.5h").age_s, parse_retention("512MB").bytes, parse_retention(1000).rows
+    (5400.0, 512000000, 1000)
+    """
+    if retain is None:
+        return Retention()
+    if isinstance(retain, int) and not isinstance(retain, bool) and retain > 0:
+        return Retention(rows=retain)
+    match = _AMOUNT.fullmatch(retain.strip()) if isinstance(retain, str) else None
+    amount = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if match is None or amount <= 0:
+        raise ValueError(
+            f"retain={retain!r} is not understood; use a number of rows such as 1_000_000, an age such as "
+            "'1h' (s, min, h, d), or a size such as '512MB' (kB, MB, GB)"
+        )
+    return Retention(bytes=int(amount)) if match[2].endswith("B") else Retention(age_s=amount)
