@@ -315,6 +315,8 @@ def test_in_a_kernel_there_is_a_view_and_one_static_figure(
     assert view["model_id"] == dashboard.widget.model_id
     figure = bundle["application/vnd.plotly.v1+json"]
     assert len({trace["xaxis"] for trace in figure["data"]}) == 4
+    # No button of the still figure sends data to plotly's cloud.
+    assert figure["config"]["showSendToCloud"] is False
     dashboard.close()
     bundle, _ = dashboard._repr_mimebundle_()
     assert sorted(bundle) == ["application/vnd.plotly.v1+json", "text/plain"]

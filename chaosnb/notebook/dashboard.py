@@ -22,7 +22,7 @@ from chaosnb.figures import FIGURES
 from chaosnb.notebook.controls import WINDOWS, Controls, release
 from chaosnb.notebook.display import status_html, status_text
 from chaosnb.notebook.grid import grid
-from chaosnb.notebook.live_plot import LivePlot, has_kernel
+from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, has_kernel
 from chaosnb.notebook.source import Source, figure_of, interval_s
 from chaosnb.notebook.writer import Writer
 
@@ -134,7 +134,7 @@ class Dashboard:
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if has_kernel():
             static = {name: live.static() for name, live in self.plots.items()}
-            bundle["application/vnd.plotly.v1+json"] = grid(static)
+            bundle["application/vnd.plotly.v1+json"] = {**grid(static), "config": STATIC_CONFIG}
             if not self._closed:
                 bundle["application/vnd.jupyter.widget-view+json"] = self.widget.get_view_spec()
         return bundle

@@ -10,7 +10,9 @@ const ASK_MS = 1000;
 const ASK_LIBRARY_MS = 15000;
 const SILENT_MS = 5000;
 const PLACE = "__array__";
-const CONFIG = { displaylogo: false, responsive: false, typesetMath: false, showLink: false, displayModeBar: "hover" };
+// By default plotly.js offers a button that uploads the plot's data to plotly's cloud.
+const NO_CLOUD = { showSendToCloud: false, plotlyServerURL: "" };
+const CONFIG = { ...NO_CLOUD, displaylogo: false, responsive: false, typesetMath: false, displayModeBar: "hover" };
 
 // plotly.js, once per page and version: every plot of the page waits for the same object.
 function library(version) {

@@ -22,7 +22,7 @@ import traitlets
 from chaosnb.notebook.delta import Packed, diff, pack, unpack
 from chaosnb.notebook.plotlyjs import OFFER, library
 
-__all__ = ["LivePlot", "has_kernel"]
+__all__ = ["STATIC_CONFIG", "LivePlot", "has_kernel"]
 
 _PLOTLY_MIME: Final = "application/vnd.plotly.v1+json"
 _CSS: Final = """
@@ -34,7 +34,11 @@ _CSS: Final = """
   max-height: 50%; overflow: auto; overflow-wrap: anywhere;
 }
 """
-_CONFIG: Final = {"displaylogo": False, "responsive": True}
+# By default plotly.js offers a button that uploads the plot's data to plotly's cloud.
+_NO_CLOUD: Final = {"showSendToCloud": False, "plotlyServerURL": ""}
+STATIC_CONFIG: Final = {**_NO_CLOUD, "displaylogo": False, "responsive": True, "typesetMath": False}
+"""How plotly is to show the still figure in a saved notebook."""
+
 _UNHEARD_S: Final = 2.0
 
 
@@ -208,7 +212,7 @@ class LivePlot(anywidget.AnyWidget):
     def _bundle(self) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if has_kernel():
-            bundle[_PLOTLY_MIME] = {**self.static(), "config": _CONFIG}
+            bundle[_PLOTLY_MIME] = {**self.static(), "config": STATIC_CONFIG}
             if not self._shut:
                 bundle["application/vnd.jupyter.widget-view+json"] = self.get_view_spec()
         return bundle
