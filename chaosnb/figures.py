@@ -92,6 +92,7 @@ def decisions(frame: pd.DataFrame) -> Spec:
     spec = _stacked(frame, bars, "votes", "Decisions on blocks")
     line = _line(_milliseconds(frame), rate, "approval rate", _PINK, "%{y:.1f} %", yaxis="y2")
     spec["data"].append(line)
+    spec["layout"]["margin"]["r"] = 56
     spec["layout"]["yaxis2"] = _second_axis("approval rate (%)", [0, 25, 50, 75, 100])
     return spec
 
@@ -122,6 +123,7 @@ def sentiment(frame: pd.DataFrame) -> Spec:
     spec = _stacked(frame, bars, "messages", "Sentiment of discussions")
     index = _floats(frame, "sentiment_index")
     spec["data"].append(_line(_milliseconds(frame), index, "index", _PINK, "%{y:.2f}", yaxis="y2"))
+    spec["layout"]["margin"]["r"] = 56
     spec["layout"]["yaxis2"] = _second_axis("sentiment index (−1 to 1)", [-1, -0.5, 0, 0.5, 1])
     return spec
 
@@ -261,13 +263,14 @@ def _line(x: Floats, y: Any, name: str, color: str, hover: str, **more: Any) -> 
 def _layout(title: str, y_title: str, *, empty: bool) -> Spec:
     layout: Spec = {
         "title": {"text": title, "x": 0.01, "y": 0.98, "yanchor": "top", "font": {"size": 14}},
-        "xaxis": {"type": "date", "title": {"text": "time (UTC)", "standoff": 4}, "automargin": True},
-        "yaxis": {"title": {"text": y_title, "standoff": 6}, "automargin": True},
+        "xaxis": {"type": "date", "title": {"text": "time (UTC)", "standoff": 4}},
+        "yaxis": {"title": {"text": y_title, "standoff": 6}},
         "legend": {
             **{"orientation": "h", "traceorder": "normal"},
             **{"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
         },
-        "margin": {"l": 8, "r": 8, "t": 56, "b": 8},
+        # Fixed, not "automargin": that has plotly lay out each frame twice, and panels would not align.
+        "margin": {"l": 56, "r": 16, "t": 56, "b": 52},
         "font": {"size": 11},
         "height": 300,
         "hovermode": "x unified",
@@ -287,7 +290,7 @@ def _second_axis(title: str, ticks: list[float]) -> Spec:
     room = (ticks[-1] - ticks[0]) * 0.03
     axis = {"title": {"text": title, "standoff": 6}, "overlaying": "y", "side": "right", "showgrid": False}
     span = {"range": [ticks[0], ticks[-1] + room], "tickmode": "array", "tickvals": ticks}
-    return {**axis, **span, "zeroline": False, "automargin": True}
+    return {**axis, **span, "zeroline": False}
 
 
 def _milliseconds(frame: pd.DataFrame, column: str = "time") -> Floats:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from tests.browser.lab import Notebook, open_browser, run_lab  # noqa: E402
 
 NOTEBOOK = "01_live_stream.ipynb"
-FILL_S = 30
+FILL_S = 45
 VIEWPORT = {"width": 1280, "height": 1080}
 
 
