@@ -10,6 +10,7 @@
     ├── TransportError        the link to the node could not be made, or broke
     ├── DebugError            the node's debug endpoint did not answer as it should
     ├── DevnetError           the simulated node could not be started
+    ├── MissingExtraError     an optional package is needed that is not installed
     └── ExportError           a table could not be written
 
 Misuse by the caller is a plain `ValueError` or `TypeError` that lists the valid choices.
@@ -22,6 +23,7 @@ __all__ = [
     "DevnetError",
     "ExportError",
     "IdentityError",
+    "MissingExtraError",
     "StreamClosedError",
     "TransportError",
     "WaitTimeoutError",
@@ -114,6 +116,23 @@ class DebugError(ChaosnbError):
 
 class DevnetError(ChaosnbError):
     """The simulated node could not be started."""
+
+
+class MissingExtraError(ChaosnbError):
+    """An optional package is needed that is not installed.
+
+    Attributes
+    ----------
+    extra : str
+        The extra of chaosnb that brings it.
+    command : str
+        The command that installs it.
+    """
+
+    def __init__(self, what: str, *, extra: str) -> None:
+        self.extra = extra
+        self.command = f'pip install "chaosnb[{extra}]"'
+        super().__init__(f"{what} needs a package that is not installed. Install it with: {self.command}")
 
 
 class ExportError(ChaosnbError):

@@ -20,12 +20,13 @@ from chaosnb.ingest.connection import Clock, Connection
 from chaosnb.ingest.http_api import read_debug
 from chaosnb.ingest.session import Batch, Session
 from chaosnb.ingest.status import Status
-from chaosnb.ingest.transport import Connect, connect_websocket
+from chaosnb.ingest.transport import Connect, TransportName, choose_transport
 from chaosnb.protocol.events import Event, check_topics
 from chaosnb.protocol.signing import KEY_VARIABLE, Identity
 from chaosnb.runtime import LoopThread, wait_until
 from chaosnb.store.dataset import Dataset
 from chaosnb.tables.capture import Capture
+from chaosnb.tables.retention import parse_retention
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -55,21 +56,24 @@ class Stream(Dataset):
         *,
         url: str | None = None,
         identity: Identity | None = None,
-        transport: Connect = connect_websocket,
+        retain: str | int | None = None,
+        transport: TransportName | Connect | None = None,
         clock: Clock | None = None,
     ) -> None:
         wanted = check_topics(topics)
+        retention = parse_retention(retain)
         self._closed = False
         self._clock = clock or Clock()
+        connect_node = choose_transport(transport, wall_ns=self._clock.wall_ns)
         self._identity = identity if identity is not None else _default_identity()
         self._url, devnet = _open_address(url)
         self._embedded = devnet is not None
         self._session = Session(wanted, self._identity)
-        capture = Capture(self._clock.monotonic)
+        capture = Capture(self._clock.monotonic, retention)
         self._connection = Connection(
             url=self._url,
             session=self._session,
-            connect=transport,
+            connect=connect_node,
             clock=self._clock,
             on_incident=capture.note,
         )
@@ -100,6 +104,7 @@ class Stream(Dataset):
             drift=self._session.drift.total(),
             filtered=capture.filtered,
             late=sum(table.late for table in capture.tables.values()),
+            evicted=sum(table.evicted for table in capture.tables.values()),
             memory_bytes=capture.memory_bytes,
             connection_id=self._session.connection_id,
             error=None if failure is None else str(failure),
@@ -294,7 +299,8 @@ def stream(
     *,
     url: str | None = None,
     identity: Identity | None = None,
-    transport: Connect = connect_websocket,
+    retain: str | int | None = None,
+    transport: TransportName | Connect | None = None,
     clock: Clock | None = None,
 ) -> Stream:
     """Subscribe to topics of a node and return a `Stream`, whose DataFrames grow as events arrive.
@@ -308,15 +314,22 @@ def stream(
         environment variable CHAOSNB_URL says, else ``ws://localhost:3000/ws/v1``.
     identity : Identity, optional
         None: the key in the environment variable CHAOSNB_PRIVATE_KEY, else a new one for this session.
-    transport : callable, optional
-        Opens the link; the default is a WebSocket.
+    retain : str or int, optional
+        How much of the past to keep: rows of each table (``1_000_000``), an age in event time (``"1h"``; s,
+        min, h, d), or the size of all tables (``"512MB"``; kB, MB, GB). The oldest rows go first, and are
+        counted. None: everything.
+    transport : str or callable, optional
+        What carries the stream: ``"websockets"``, the default; ``"picows"``, a WebSocket library in C without
+        compression, which comes with ``pip install "chaosnb[fast]"``; or a callable that opens the link.
     clock : Clock, optional
         Where time comes from; the default is this machine's.
 
     Raises
     ------
     ValueError
-        If a topic or the URL is not valid.
+        If a topic, the URL, `retain` or the transport's name is not valid.
+    MissingExtraError
+        If `transport` names picows and it is not installed.
 
     Examples
     --------
@@ -326,7 +339,7 @@ def stream(
     >>> votes.columns.tolist()[:4]
     ['timestamp', 'block_hash', 'validator_id', 'validator_personality']
     """
-    return Stream(topics, url=url, identity=identity, transport=transport, clock=clock)
+    return Stream(topics, url=url, identity=identity, retain=retain, transport=transport, clock=clock)
 
 
 @asynccontextmanager

@@ -1,34 +1,42 @@
-"""The WebSocket link: frames in as they come off the wire, text out. No other client module knows websockets.
+"""The link to a node: what a transport is, its limits, and which one carries a stream.
 
-Frames are taken where the library hands them over, before its message queue, and given on in one list a turn:
-that saves a task switch a frame. Every foreign error leaves this module as a `TransportError`.
+Frames go on in one list a turn, which saves a task switch a frame. There are two transports with the same
+behaviour: `transport_websockets`, always there, and `transport_picows`, with the extra ``fast``.
+Every foreign error leaves them as a `TransportError`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import importlib.util
+import ssl
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
-import websockets.asyncio.client
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
-from websockets.frames import Opcode
+from msgspec import Struct
 
-from chaosnb.errors import TransportError
+from chaosnb.errors import MissingExtraError, TransportError
 from chaosnb.protocol.events import Frame
 
-__all__ = ["LOOPBACK_HOSTS", "Connect", "Transport", "connect_websocket"]
+__all__ = [
+    "LOOPBACK_HOSTS",
+    "Connect",
+    "Inbox",
+    "Limits",
+    "Transport",
+    "TransportName",
+    "choose_transport",
+    "connect_websocket",
+    "describe",
+    "is_loopback",
+]
 
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-MAX_FRAME_BYTES: Final = 2**20
-_PAUSE_FRAMES: Final = 20_000
 
-# At DEBUG the library logs the handshake, with whatever secret the URL carries.
-_log: Final = logging.getLogger("chaosnb.websocket")
-_log.setLevel(logging.INFO)
+TransportName = Literal["websockets", "picows"]
 
 
 class Transport(Protocol):
@@ -38,7 +46,7 @@ class Transport(Protocol):
         """Wait for frames and return all that are there; raise `TransportError` once the link is down."""
 
     async def send(self, text: str) -> None:
-        """Send one text message."""
+        """Send one text message; raise `TransportError` if the link is down."""
 
     async def close(self) -> None:
         """Close the link; calling it again does nothing."""
@@ -51,121 +59,182 @@ class Connect(Protocol):
         """Connect to this URL."""
 
 
-async def connect_websocket(url: str, *, wall_ns: Callable[[], int] = time.time_ns) -> Transport:
+class Limits(Struct, frozen=True, kw_only=True):
+    """How long a link waits and how much it takes in.
+
+    `open_timeout_s` is for connecting and all handshakes, `close_timeout_s` for the node's answer to a
+    close, both in seconds. A node that does not answer a ping, sent after `ping_interval_s`, within
+    `ping_timeout_s` (at most `ping_interval_s`) is taken for dead. A message longer than `message_bytes` ends
+    the link with close code 1009. The socket is not read while more than `waiting_frames` frames or about
+    `waiting_bytes` bytes wait for `Transport.receive`: then the node has to wait, too.
+    """
+
+    open_timeout_s: float = 10.0
+    close_timeout_s: float = 1.0
+    ping_interval_s: float = 20.0
+    ping_timeout_s: float = 20.0
+    message_bytes: int = 2**20
+    waiting_frames: int = 20_000
+    waiting_bytes: int = 2**24
+
+
+class Inbox:
+    """The frames of a link that wait for `receive`; has the socket paused when they become too many.
+
+    Parameters
+    ----------
+    limits : Limits
+    pause, resume : callable
+        Stop and go on reading the socket.
+    """
+
+    def __init__(self, *, limits: Limits, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+        self.frames: Final[list[Frame]] = []
+        self._limits = limits
+        self._pause = pause
+        self._resume = resume
+        self._arrived = asyncio.Event()
+        self._bytes = 0
+        self._paused = False
+        self._loss: tuple[str, int | None] | None = None
+
+    @property
+    def loss(self) -> TransportError | None:
+        """Why the link is down, if it is."""
+        return None if self._loss is None else TransportError(self._loss[0], code=self._loss[1])
+
+    def note(self, size: int) -> None:
+        """Take note that so many bytes have arrived, and that there may be new frames."""
+        self._bytes += size
+        if self.frames:
+            self._arrived.set()
+            full = len(self.frames) > self._limits.waiting_frames or self._bytes > self._limits.waiting_bytes
+            if full and not self._paused:
+                self._paused = True
+                self._pause()
+
+    def lose(self, reason: str, code: int | None) -> None:
+        """Take note that the link is down; the first reason stays."""
+        if self._loss is None:
+            self._loss = (reason or "the connection was closed", code)
+        self._arrived.set()
+
+    def take(self) -> list[Frame]:
+        """Return the frames that are there, and have the socket read again."""
+        frames = self.frames.copy()
+        self.frames.clear()
+        self._bytes = 0
+        if self._loss is None:
+            self._arrived.clear()
+        if self._paused:
+            self._paused = False
+            self._resume()
+        return frames
+
+    async def receive(self) -> list[Frame]:
+        """Wait for frames and return all that are there; raise `TransportError` once the link is down."""
+        while True:
+            if self.frames:
+                return self.take()
+            if (loss := self.loss) is not None:
+                raise loss
+            await self._arrived.wait()
+
+
+async def connect_websocket(
+    url: str,
+    *,
+    name: TransportName | None = None,
+    wall_ns: Callable[[], int] = time.time_ns,
+    limits: Limits | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Transport:
     """Connect to a node by WebSocket.
+
+    picows knows neither HTTP proxies' settings nor credentials in an address; where there are any,
+    `websockets` carries the stream in its stead.
 
     Parameters
     ----------
     url : str
-        ``ws://`` or ``wss://``; TLS certificates are verified.
+        ``ws://`` or ``wss://``.
+    name : str, optional
+        ``"picows"`` or ``"websockets"``. None: websockets, see `choose_transport`.
     wall_ns : callable
         The clock that stamps frames, in nanoseconds since the epoch.
+    limits : Limits, optional
+    tls : ssl.SSLContext, optional
+        None: certificates are verified against the system's authorities.
 
     Raises
     ------
     TransportError
         If the connection or its handshake fails.
     """
-    loopback = urlsplit(url).hostname in LOOPBACK_HOSTS
+    if name == "picows" and not _needs_websockets(url):
+        from chaosnb.ingest.transport_picows import connect_picows
 
-    def create(*args: Any, **kwargs: Any) -> _FrameConnection:
-        return _FrameConnection(*args, wall_ns=wall_ns, **kwargs)
+        return await connect_picows(url, wall_ns=wall_ns, limits=limits, tls=tls)
+    from chaosnb.ingest.transport_websockets import connect_websockets
 
-    try:
-        connection = await websockets.asyncio.client.connect(
-            url,
-            create_connection=create,  # type: ignore[arg-type]
-            compression=None if loopback else "deflate",
-            proxy=None if loopback else True,
-            max_size=MAX_FRAME_BYTES,
-            logger=_log,
-            open_timeout=10,
-            close_timeout=1,
-        )
-    except TimeoutError as error:
-        raise TransportError("no answer within 10 s") from error
-    except InvalidStatus as error:
-        raise TransportError(f"the server answered with HTTP status {error.response.status_code}") from error
-    except InvalidHandshake as error:
-        raise TransportError(f"the WebSocket handshake failed: {error}") from error
-    except (OSError, WebSocketException, EOFError) as error:
-        raise TransportError(_describe(error)) from error
-    return _WebSocketTransport(connection)  # type: ignore[arg-type]
+    return await connect_websockets(url, wall_ns=wall_ns, limits=limits, tls=tls)
 
 
-class _FrameConnection(websockets.asyncio.client.ClientConnection):
-    """A websockets connection that keeps whole frames in a list instead of in the message queue."""
+def choose_transport(
+    transport: TransportName | Connect | None, *, wall_ns: Callable[[], int] = time.time_ns
+) -> Connect:
+    """Return what opens the transport of this name.
 
-    def __init__(self, *args: Any, wall_ns: Callable[[], int], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.frames: list[Frame] = []
-        self.arrived = asyncio.Event()
-        self._wall_ns = wall_ns
-        self._now_ns = 0
-        self._fragments: list[bytes] = []
+    The automatic choice is websockets, also where picows is installed: since whole frames are cut out of its
+    bytes, it takes half of picows' time a frame (which calls Python for each), and it can compress.
 
-    def data_received(self, data: bytes) -> None:
-        """Stamp everything within these bytes with one time of arrival."""
-        self._now_ns = self._wall_ns()
-        super().data_received(data)
-        if self.frames:
-            self.arrived.set()
-            if len(self.frames) > _PAUSE_FRAMES:
-                self.transport.pause_reading()
+    Parameters
+    ----------
+    transport : str or callable, optional
+        ``"websockets"``, ``"picows"``, or a callable, returned as it is. None: the automatic choice.
+    wall_ns : callable
+        The clock that stamps frames, in nanoseconds since the epoch.
 
-    def process_event(self, event: Any) -> None:
-        """Keep data frames; leave the handshake and control frames to the library."""
-        opcode = getattr(event, "opcode", None)
-        if opcode is Opcode.TEXT and event.fin:
-            self.frames.append(Frame(bytes(event.data), self._now_ns))
-        elif opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            self._fragments.append(bytes(event.data))
-            if event.fin:
-                self.frames.append(Frame(b"".join(self._fragments), self._now_ns))
-                self._fragments.clear()
-        else:
-            super().process_event(event)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wake whoever waits for frames, so that the end is seen."""
-        super().connection_lost(exc)
-        self.arrived.set()
-
-    def take(self) -> list[Frame]:
-        """Return the frames that are there and let the socket be read again."""
-        frames, self.frames = self.frames, []
-        self.arrived.clear()
-        if len(frames) > _PAUSE_FRAMES:
-            self.transport.resume_reading()
-        return frames
+    Raises
+    ------
+    ValueError
+        If there is no transport of that name.
+    MissingExtraError
+        If picows is not installed.
+    """
+    if callable(transport):
+        return transport
+    if transport not in (None, "websockets", "picows"):
+        raise ValueError(f"unknown transport {transport!r}; use 'websockets', 'picows', None or a callable")
+    if transport == "picows" and not _has_picows():
+        raise MissingExtraError("transport='picows'", extra="fast")
+    return partial(connect_websocket, name=transport, wall_ns=wall_ns)
 
 
-class _WebSocketTransport:
-    def __init__(self, connection: _FrameConnection) -> None:
-        self._connection = connection
-
-    async def receive(self) -> list[Frame]:
-        while True:
-            if frames := self._connection.take():
-                return frames
-            if self._connection.close_code is not None:
-                raise TransportError(
-                    self._connection.close_reason or "the connection was closed",
-                    code=self._connection.close_code,
-                )
-            await self._connection.arrived.wait()
-
-    async def send(self, text: str) -> None:
-        try:
-            await self._connection.send(text)
-        except ConnectionClosed as error:
-            raise TransportError(_describe(error), code=self._connection.close_code) from error
-
-    async def close(self) -> None:
-        await self._connection.close()
+def is_loopback(url: str) -> bool:
+    """Return whether the URL leads to this machine."""
+    return urlsplit(url).hostname in LOOPBACK_HOSTS
 
 
-def _describe(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
+    """Return in words why a connection failed."""
     if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
         return "connection refused"
     return str(error) or type(error).__name__
+
+
+def _has_picows() -> bool:
+    return importlib.util.find_spec("picows") is not None
+
+
+def _needs_websockets(url: str) -> bool:
+    parts = urlsplit(url)
+    if parts.username is not None:
+        return True
+    if is_loopback(url):
+        return False
+    from urllib.request import getproxies, proxy_bypass
+
+    kinds = {"wss", "socks", "https"} if parts.scheme == "wss" else {"ws", "socks", "https", "http"}
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    return not kinds.isdisjoint(getproxies()) and not proxy_bypass(f"{parts.hostname}:{port}")
