@@ -29,8 +29,6 @@ from chaosnb.tables.capture import Capture
 from chaosnb.tables.retention import parse_retention
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from chaosnb.devnet import Devnet
     from chaosnb.notebook.dashboard import Dashboard
     from chaosnb.notebook.live_plot import LivePlot
@@ -233,17 +231,13 @@ class Stream(Dataset):
     def __enter__(self) -> Stream:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Stream:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
