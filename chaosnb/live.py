@@ -313,17 +313,15 @@ def stream(
         min, h, d), or the size of all tables (``"512MB"``; kB, MB, GB). The oldest rows go first, and are
         counted. None: everything.
     transport : str or callable, optional
-        What carries the stream: ``"websockets"``, the default; ``"picows"``, a WebSocket library in C without
-        compression, which comes with ``pip install "chaosnb[fast]"``; or a callable that opens the link.
+        ``"websockets"``, the default; ``"picows"`` (``pip install "chaosnb[fast]"``), a library in C without
+        compression; or a callable that opens the link.
     clock : Clock, optional
         Where time comes from; the default is this machine's.
 
     Raises
     ------
-    ValueError
-        If a topic, the URL, `retain` or the transport's name is not valid.
-    MissingExtraError
-        If `transport` names picows and it is not installed.
+    ValueError, MissingExtraError
+        If a topic, the URL, `retain` or `transport` is not valid, or names what is not installed.
 
     Examples
     --------
