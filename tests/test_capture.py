@@ -157,7 +157,7 @@ def test_memory_is_told_by_table() -> None:
     assert memory.index.name == "table"
     assert memory.columns.tolist() == ["rows", "evicted", "bytes"]
     assert [str(dtype) for dtype in memory.dtypes] == ["int64"] * 3
-    assert memory.loc["network_metrics"].tolist() == [1_000, 1_000 * 8 * 8]
+    assert memory.loc["network_metrics"].tolist() == [1_000, 0, 1_000 * 8 * 8]
     assert memory["bytes"].sum() == capture.memory_bytes == 64_000
 
 

@@ -6,7 +6,7 @@ from operator import itemgetter
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chaosnb
@@ -96,6 +96,7 @@ def test_bytes_bound_all_tables_together() -> None:
     assert bounded.tables["block_validation"].snapshot()["reason"].iloc[-1] == "because 29999"
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     steps=st.lists(
         st.tuples(st.integers(1, 400), st.integers(0, 500), st.booleans(), st.booleans()), max_size=25

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -30,11 +30,11 @@ from chaosnb.protocol.events import (
 from chaosnb.protocol.iso8601 import INVALID_TIMESTAMP, format_timestamp, parse_timestamps
 from chaosnb.protocol.signing import Identity, auth_message
 
-__all__ = ["Batch", "Rows", "Session"]
+__all__ = ["Batch", "Rows", "Session", "join_rows"]
 
 _MAX_DRIFT_NAMES: Final = 1_000
-_NO_TIMES: Final = np.empty(0, dtype=np.int64)
 _NAMES: Final = (*EVENT_TYPES, "error")
+_ERROR: Final = _NAMES.index("error")
 _CONTROL: Final = len(_NAMES)
 _REJECT: Final = len(_NAMES) + 1
 _KINDS: Final[tuple[type, ...]] = (*EVENT_TYPES.values(), ErrorEvent, Control, Reject)
@@ -50,10 +50,17 @@ class Rows(Struct):
     received_at_ns: npt.NDArray[np.int64]
     seq: npt.NDArray[np.int64]
 
-    def select(self, chosen: npt.NDArray[np.bool_]) -> Rows:
-        """Return the rows where `chosen` is true."""
-        events = [event for event, keep in zip(self.events, chosen.tolist(), strict=True) if keep]
-        return Rows(events, self.timestamp_us[chosen], self.received_at_ns[chosen], self.seq[chosen])
+
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of several batches, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Rows(
+        [event for part in parts for event in part.events],
+        np.concatenate([part.timestamp_us for part in parts]),
+        np.concatenate([part.received_at_ns for part in parts]),
+        np.concatenate([part.seq for part in parts]),
+    )
 
 
 class Batch(Struct):
@@ -149,24 +156,23 @@ class Session:
         """Read frames in order of arrival and return what came of them."""
         batch = Batch(frames=len(frames))
         decoded = decode_all(frames, self.drift)
-        received_at_ns = np.array([frame.received_at_ns for frame in frames], dtype=np.int64)
         codes = np.array([_CODES[type(item)] for item in decoded], dtype=np.int8)
-        rejects: list[tuple[int, Reject]] = []
+        received_at_ns = np.array([frame.received_at_ns for frame in frames], dtype=np.int64)
+        timestamp_us = _read_times(frames, decoded, codes, received_at_ns)
         for code in np.unique(codes).tolist():
             places = np.flatnonzero(codes == code)
             found: list[Any] = [decoded[place] for place in places.tolist()]
             if code == _REJECT:
-                rejects += zip(places.tolist(), found, strict=True)
+                batch.rejects = found
             elif code == _CONTROL:
                 for control in found:
                     self._control(control, batch)
             elif (name := _NAMES[code]) not in self._wanted:
                 batch.filtered += len(found)
             else:
+                self._count_unknown_values(name, found)
                 seq = self._seq + 1 + places
-                rows = Rows(found, _NO_TIMES, received_at_ns[places], seq)
-                rejects += self._add(batch, name, rows, frames)
-        batch.rejects = [reject for _, reject in sorted(rejects, key=itemgetter(0))]
+                batch.rows[name] = Rows(found, timestamp_us[places], received_at_ns[places], seq)
         self._seq += len(frames)
         self._bound_drift()
         return batch
@@ -179,27 +185,6 @@ class Session:
         batch.controls.append(control)
         self.connection_id = control.connection_id or self.connection_id
         self.simulated = self.simulated or control.simulated
-
-    def _add(self, batch: Batch, name: str, rows: Rows, frames: Sequence[Frame]) -> list[tuple[int, Reject]]:
-        """Add rows with their event times; return those whose time cannot be read, by place in `frames`."""
-        rejects = []
-        if name == "error":
-            rows.timestamp_us = rows.received_at_ns // 1_000
-        else:
-            rows.timestamp_us = parse_timestamps([event.timestamp for event in rows.events])
-            valid = rows.timestamp_us != INVALID_TIMESTAMP
-            if not valid.all():
-                for place in np.flatnonzero(~valid).tolist():
-                    index = int(rows.seq[place]) - self._seq - 1
-                    frame = frames[index]
-                    text = rows.events[place].timestamp[:64]
-                    reason = f"not an ISO 8601 time stamp: {text!r} - at `$.data.timestamp`"
-                    rejects.append((index, Reject(frame.data, reason, frame.received_at_ns)))
-                rows = rows.select(valid)
-        if rows.events:
-            self._count_unknown_values(name, rows.events)
-            batch.rows[name] = rows
-        return rejects
 
     def _count_unknown_values(self, name: str, events: list[Event]) -> None:
         if name not in KNOWN_VALUES:
@@ -218,3 +203,24 @@ class Session:
 
 def _subscribe_message(topics: tuple[str, ...]) -> str:
     return msgspec.json.encode({"type": "subscribe", "topics": topics}).decode()
+
+
+def _read_times(
+    frames: Sequence[Frame],
+    decoded: list[Any],
+    codes: npt.NDArray[np.int8],
+    received_at_ns: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Return the time of each item, which for all but events is that of arrival.
+
+    An event whose time cannot be read becomes a reject, in `decoded` and in `codes`.
+    """
+    timestamp_us = received_at_ns // 1_000
+    places = np.flatnonzero(codes < _ERROR)
+    times = parse_timestamps([decoded[place].timestamp for place in places.tolist()])
+    timestamp_us[places] = times
+    for place in places[times == INVALID_TIMESTAMP].tolist():
+        reason = f"not an ISO 8601 time stamp: {decoded[place].timestamp[:64]!r} - at `$.data.timestamp`"
+        decoded[place] = Reject(frames[place].data, reason, frames[place].received_at_ns)
+        codes[place] = _REJECT
+    return timestamp_us

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -76,6 +77,7 @@ def format_timestamp(epoch_us: int) -> str:
     return moment.isoformat(timespec="milliseconds") + "Z"
 
 
+@lru_cache(maxsize=1_024)
 def duration_seconds(text: str) -> float:
     """Return an ISO 8601 duration in seconds.
 

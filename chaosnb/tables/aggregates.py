@@ -9,19 +9,21 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.ingest.session import Batch, Rows
+from chaosnb.ingest.session import Batch, Rows, join_rows
 
 __all__ = ["AGGREGATES", "Aggregates", "BucketSums", "LabelCounts", "LastScores", "Throughput"]
 
 _SECOND_US: Final = 1_000_000
 _WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
 _FIRST_CAPACITY: Final = 1024
+_FLUSH_EVENTS: Final = 2_000
 
 AGGREGATES: Final = ("tps", "decisions", "sentiment", "reputation")
 """The names that `Aggregates.value` knows."""
@@ -46,6 +48,13 @@ class BucketSums:
         buckets, place = np.unique(timestamp_us // _SECOND_US, return_inverse=True)
         sums = [np.bincount(place, column, len(buckets)) for column in values.T]
         self._add_buckets(buckets, np.column_stack(sums).astype(np.float64))
+
+    def count(self, timestamp_us: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> None:
+        """Add 1 to the series `codes`, shape (n,), at these times, shape (n,)."""
+        buckets, place = np.unique(timestamp_us // _SECOND_US, return_inverse=True)
+        series = self._sums.shape[1]
+        counts = np.bincount(place * series + codes, minlength=len(buckets) * series)
+        self._add_buckets(buckets, counts.reshape(-1, series).astype(np.float64))
 
     def merge(self, other: BucketSums) -> None:
         """Add all that another one holds."""
@@ -141,14 +150,16 @@ class LabelCounts:
         self._table = table
         self._field = field
         self._labels = tuple(labels)
+        self._code_of = {label: code for code, label in enumerate(labels)}
         self._sums = BucketSums(len(labels) + 1)
 
     def update(self, batch: Batch) -> None:
         """Add the events of a batch."""
         if rows := batch.rows.get(self._table):
-            code_of = {label: code for code, label in enumerate(self._labels)}
-            codes = [code_of.get(getattr(event, self._field), len(code_of)) for event in rows.events]
-            self._sums.add(rows.timestamp_us, np.eye(len(code_of) + 1)[codes])
+            other = len(self._labels)
+            labels = map(attrgetter(self._field), rows.events)
+            codes = [self._code_of.get(label, other) for label in labels]
+            self._sums.count(rows.timestamp_us, np.array(codes, dtype=np.int64))
 
     def merge(self, other: LabelCounts) -> None:
         """Add all that another one holds."""
@@ -229,6 +240,8 @@ class Aggregates:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._pending: dict[str, list[Rows]] = {}
+        self._pending_events = 0
         self._seconds: tuple[int, int] | None = None
         self._by_name: dict[str, _Aggregate] = {
             "tps": Throughput(),
@@ -240,11 +253,13 @@ class Aggregates:
         }
 
     def update(self, batch: Batch) -> None:
-        """Add a batch."""
+        """Add a batch; it is counted together with others, at the latest when somebody looks."""
         with self._lock:
-            self._watch(batch)
-            for aggregate in self._by_name.values():
-                aggregate.update(batch)
+            for name, rows in batch.rows.items():
+                self._pending.setdefault(name, []).append(rows)
+                self._pending_events += len(rows.events)
+            if self._pending_events >= _FLUSH_EVENTS:
+                self._flush()
 
     def value(self, name: str, *, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
         """Return one aggregate as a small DataFrame, a row per time bucket.
@@ -275,6 +290,7 @@ class Aggregates:
         if name not in self._by_name:
             raise ValueError(f"no aggregate {name!r}; there are {', '.join(map(repr, AGGREGATES))}")
         with self._lock:
+            self._flush()
             first, last = self._seconds or (0, 0)
             start = first if window_s is None else max(first, last - int(window_s))
             frame = self._by_name[name].value(start, _width(last - start, points))
@@ -284,6 +300,13 @@ class Aggregates:
             said = frame["positive"] + frame["neutral"] + frame["negative"]
             frame["sentiment_index"] = _ratio(frame["positive"] - frame["negative"], said)
         return frame
+
+    def _flush(self) -> None:
+        joined = Batch(rows={name: join_rows(parts) for name, parts in self._pending.items()})
+        self._pending, self._pending_events = {}, 0
+        self._watch(joined)
+        for aggregate in self._by_name.values():
+            aggregate.update(joined)
 
     def _watch(self, batch: Batch) -> None:
         for name, rows in batch.rows.items():

@@ -10,6 +10,8 @@ category that is ``df[c].values`` too) writes to the table.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -20,10 +22,11 @@ import pyarrow as pa
 from chaosnb.protocol.schema import Column
 from chaosnb.tables.buffer import GrowableBuffer
 
-__all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "make_column"]
+__all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "list_array", "make_column"]
 
 # Merging so many rows of text takes some milliseconds, which is what an append may pause for.
-_SEGMENT_ROWS: Final = 2**16
+_MERGED_ROWS: Final = 2**13
+_MERGED: Final = 8
 _STR: Final = pd.StringDtype("pyarrow", na_value=np.nan)
 
 
@@ -176,10 +179,11 @@ class ArrowColumn:
 
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
         """Add values at the end."""
-        self._chunks.append(pa.array(values, type=self._type))
         chunks = self._chunks
-        while len(chunks) > 1 and len(chunks[-2]) <= 2 * len(chunks[-1]) <= 2 * _SEGMENT_ROWS:
-            chunks[-2:] = [pa.concat_arrays(chunks[-2:])]
+        chunks.append(values if isinstance(values, pa.Array) else pa.array(values, type=self._type))
+        # Like sizes are merged, eight at once: a row is copied a few times at most, and few chunks are left.
+        while len(chunks) >= _MERGED and len(chunks[-_MERGED]) <= min(2 * len(chunks[-1]), _MERGED_ROWS):
+            chunks[-_MERGED:] = [pa.concat_arrays(chunks[-_MERGED:])]
 
     def evict(self, rows: int) -> None:
         """Forget the first rows."""
@@ -221,6 +225,24 @@ def make_column(column: Column) -> GrowableColumn:
     if column.kind == "records":
         return ArrowColumn(pa.list_(pa.struct([(name, pa.string()) for name in column.fields])))
     return ArrowColumn(pa.large_string())
+
+
+def list_array(lists: Sequence[Sequence[Any]], fields: Sequence[str] = ()) -> Any:
+    """Return lists of text, or of records with these fields, as one Arrow array.
+
+    Building it of flat arrays takes a third of the time that Arrow takes for lists of dicts.
+
+    Examples
+    --------
+    >>> list_array([["a", "b"], []]).to_pylist()
+    [['a', 'b'], []]
+    """
+    offsets = np.concatenate([[0], np.cumsum([len(items) for items in lists])]).astype(np.int32)
+    flat = list(chain.from_iterable(lists))
+    if not fields:
+        return pa.ListArray.from_arrays(offsets, pa.array(flat, type=pa.string()))
+    arrays = [pa.array(list(map(attrgetter(name), flat)), type=pa.string()) for name in fields]
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(arrays, names=list(fields)))
 
 
 def _code_dtype(categories: int) -> str:

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.ingest.session import Rows
+from chaosnb.ingest.session import Rows, join_rows
 from chaosnb.protocol.iso8601 import duration_seconds
 from chaosnb.protocol.schema import Column, TableSchema
-from chaosnb.tables.columns import FixedColumn, GrowableColumn, make_column
+from chaosnb.tables.columns import FixedColumn, GrowableColumn, list_array, make_column
 
 __all__ = ["Table"]
 
-_FLUSH_ROWS: Final = 512
+_FLUSH_ROWS: Final = 1024
 
 
 class Table:
@@ -135,7 +135,7 @@ class Table:
     def _flush(self) -> None:
         if not self._pending:
             return
-        rows = self._pending[0] if len(self._pending) == 1 else _joined(self._pending)
+        rows = join_rows(self._pending)
         start = self._rows
         values = {name: extract(rows) for name, extract in self._extract.items()}
         for name, column in self._columns.items():
@@ -156,15 +156,6 @@ class Table:
         self._last_us = int(latest[-1])
 
 
-def _joined(parts: list[Rows]) -> Rows:
-    return Rows(
-        [event for part in parts for event in part.events],
-        np.concatenate([part.timestamp_us for part in parts]),
-        np.concatenate([part.received_at_ns for part in parts]),
-        np.concatenate([part.seq for part in parts]),
-    )
-
-
 def _extractor(column: Column) -> Callable[[Rows], Any]:
     """Return what takes a column's values out of rows."""
     if column.name == "timestamp":
@@ -177,7 +168,9 @@ def _extractor(column: Column) -> Callable[[Rows], Any]:
     if column.kind == "duration":
         return lambda rows: [duration_seconds(get(event)) for event in rows.events]
     if column.kind == "records":
-        return lambda rows: msgspec.to_builtins([get(event) for event in rows.events])
+        return lambda rows: list_array([get(event) for event in rows.events], column.fields)
+    if column.kind == "texts":
+        return lambda rows: list_array([get(event) for event in rows.events])
     if column.kind == "json":
         return lambda rows: [msgspec.json.encode(get(event)).decode() for event in rows.events]
     return lambda rows: list(map(get, rows.events))
