@@ -25,8 +25,8 @@ from chaosnb.tables.buffer import GrowableBuffer
 __all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "list_array", "make_column"]
 
 # Merging so many rows of text takes some milliseconds, which is what an append may pause for.
-_MERGED_ROWS: Final = 2**13
-_MERGED: Final = 8
+_MERGED_ROWS: Final = 2**14
+_MERGED: Final = 4
 _STR: Final = pd.StringDtype("pyarrow", na_value=np.nan)
 
 
@@ -181,7 +181,7 @@ class ArrowColumn:
         """Add values at the end."""
         chunks = self._chunks
         chunks.append(values if isinstance(values, pa.Array) else pa.array(values, type=self._type))
-        # Like sizes are merged, eight at once: a row is copied a few times at most, and few chunks are left.
+        # Like sizes are merged, four at once: a row is copied a few times at most, and few chunks are left.
         while len(chunks) >= _MERGED and len(chunks[-_MERGED]) <= min(2 * len(chunks[-1]), _MERGED_ROWS):
             chunks[-_MERGED:] = [pa.concat_arrays(chunks[-_MERGED:])]
 
