@@ -30,6 +30,10 @@ $(VENV)/.installed-for-demo: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[jupyter]"
 	@touch $@
 
+$(VENV)/.installed-for-bench: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+	@touch $@
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "chaosnb needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
@@ -57,7 +61,7 @@ check: setup ## lint, format and types
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
 
-bench: setup ## run every benchmark
+bench: $(VENV)/.installed-for-bench ## run every benchmark (benchmarks/README.md says what they are)
 	@test -n "$(wildcard benchmarks/bench_*.py)" || { echo "there is no benchmarks/bench_*.py" >&2; exit 1; }
 	@set -e; for script in $(sort $(wildcard benchmarks/bench_*.py)); do \
 	  echo "== $$script"; $(BIN)/python $$script; done
