@@ -1,7 +1,8 @@
-"""The link by picows, a WebSocket library in C: the quick transport, with the extra ``fast``.
+"""The link by picows, a WebSocket library in C, with the extra ``fast``.
 
-It does not compress, and leaves proxies and credentials in the address to `transport_websockets`. The socket
-is opened here, so that it can be closed at any moment, also amid a handshake.
+It does not compress, and leaves proxies and credentials in the address to `transport_websockets`. Where a
+node breaks the protocol, picows may lose the message just before the breach. The socket is opened here, so
+that it can be closed at any moment, also amid a handshake.
 """
 
 from __future__ import annotations
