@@ -6,7 +6,6 @@ that a stream that nobody holds any more ends by itself.
 
 from __future__ import annotations
 
-import os
 import sys
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
@@ -14,29 +13,26 @@ from contextlib import aclosing, asynccontextmanager
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from chaosnb.endpoint import Endpoint
 from chaosnb.errors import ChaosnbError, CredentialsError, DebugError, StreamClosedError, WaitTimeoutError
-from chaosnb.ingest.address import DEFAULT_URL, check_url, shown_url
 from chaosnb.ingest.connection import Clock, Connection
 from chaosnb.ingest.http_api import read_debug
 from chaosnb.ingest.session import Batch, Session
 from chaosnb.ingest.status import Status
 from chaosnb.ingest.transport import Connect, TransportName, choose_transport
 from chaosnb.protocol.events import Event, check_topics
-from chaosnb.protocol.signing import KEY_VARIABLE, Identity
+from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import LoopThread, wait_until
 from chaosnb.store.dataset import Dataset
 from chaosnb.tables.capture import Capture
 from chaosnb.tables.retention import parse_retention
 
 if TYPE_CHECKING:
-    from chaosnb.devnet import Devnet
     from chaosnb.notebook.dashboard import Dashboard
     from chaosnb.notebook.live_plot import LivePlot
 
 __all__ = ["Stream", "connect", "stream"]
 
-URL_VARIABLE: Final = "CHAOSNB_URL"
-_DEVNET: Final = "devnet"
 _FIRST_TRY_S: Final = 1.0
 
 
@@ -49,37 +45,18 @@ class Stream(Dataset):
     """
 
     def __init__(
-        self,
-        topics: str | Iterable[str],
-        *,
-        url: str | None = None,
-        identity: Identity | None = None,
-        retain: str | int | None = None,
-        transport: TransportName | Connect | None = None,
-        clock: Clock | None = None,
+        self, *, endpoint: Endpoint, session: Session, connection: Connection, capture: Capture, clock: Clock
     ) -> None:
-        wanted = check_topics(topics)
-        retention = parse_retention(retain)
+        super().__init__(capture, connection.ledger, session.drift)
+        self._endpoint = endpoint
+        self._session = session
+        self._connection = connection
+        self._clock = clock
         self._closed = False
-        self._clock = clock or Clock()
-        connect_node = choose_transport(transport, wall_ns=self._clock.wall_ns)
-        self._identity = identity if identity is not None else _default_identity()
-        self._url, devnet = _open_address(url)
-        self._embedded = devnet is not None
-        self._session = Session(wanted, self._identity)
-        capture = Capture(self._clock.monotonic, retention)
-        self._connection = Connection(
-            url=self._url,
-            session=self._session,
-            connect=connect_node,
-            clock=self._clock,
-            on_incident=capture.note,
-        )
-        super().__init__(capture, self._connection.ledger, self._session.drift)
-        self._thread = LoopThread("chaosnb-stream")
-        self._running = self._thread.submit(_pump(self._connection, capture))
         self._told = False
-        self._end = weakref.finalize(self, _end, self._thread, devnet)
+        self._thread = LoopThread("chaosnb-stream")
+        self._running = self._thread.submit(_pump(connection, capture))
+        self._end = weakref.finalize(self, _end, self._thread, endpoint)
         self._say_if_unreachable()
 
     # -- what the stream says of itself
@@ -91,7 +68,7 @@ class Stream(Dataset):
         failure = self._failure()
         return Status(
             state=self._connection.state,
-            url=shown_url(self._url),
+            url=self._endpoint.shown_url,
             simulated=self.simulated,
             topics=self.topics,
             events=capture.events,
@@ -111,12 +88,12 @@ class Stream(Dataset):
     @property
     def source(self) -> str:
         """Where the data comes from; simulated data is called so."""
-        return f"{shown_url(self._url)} (simulated)" if self.simulated else shown_url(self._url)
+        return f"{self._endpoint.shown_url} (simulated)" if self.simulated else self._endpoint.shown_url
 
     @property
     def simulated(self) -> bool:
         """Whether the node is a devnet."""
-        return self._embedded or self._session.simulated
+        return self._endpoint.simulated or self._session.simulated
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -134,8 +111,8 @@ class Stream(Dataset):
         self._check_running()
         connection_id = self._session.connection_id
         if connection_id is None:
-            raise DebugError(shown_url(self._url), "the node has not (yet) given this connection an id")
-        return read_debug(self._url, connection_id, self._identity, self._clock.wall_ns())
+            raise DebugError(self._endpoint.shown_url, "the node has not (yet) given this connection an id")
+        return read_debug(self._endpoint.url, connection_id, self._endpoint.identity, self._clock.wall_ns())
 
     # -- doing things with it
 
@@ -258,7 +235,7 @@ class Stream(Dataset):
         wait_until(lambda: self._connection.state != "connecting", self._capture.changed, _FIRST_TRY_S)
         if self._connection.state == "reconnecting":
             print(
-                f"chaosnb: {shown_url(self._url)}: {self.incidents['detail'].iloc[-1]}. The stream keeps "
+                f"chaosnb: {self._endpoint.shown_url}: {self.incidents['detail'].iloc[-1]}. The stream keeps "
                 'trying. Is the node running, and is this its address? url="devnet" gives a simulated one.',
                 file=sys.stderr,
             )
@@ -331,7 +308,16 @@ def stream(
     >>> votes.columns.tolist()[:4]
     ['timestamp', 'block_hash', 'validator_id', 'validator_personality']
     """
-    return Stream(topics, url=url, identity=identity, retain=retain, transport=transport, clock=clock)
+    wanted = check_topics(topics)
+    clock = clock or Clock()
+    capture = Capture(clock.monotonic, parse_retention(retain))
+    connect_node = choose_transport(transport, wall_ns=clock.wall_ns)
+    endpoint = Endpoint(url, identity)
+    session = Session(wanted, endpoint.identity)
+    connection = Connection(
+        url=endpoint.url, session=session, connect=connect_node, clock=clock, on_incident=capture.note
+    )
+    return Stream(endpoint=endpoint, session=session, connection=connection, capture=capture, clock=clock)
 
 
 @asynccontextmanager
@@ -352,17 +338,16 @@ async def connect(
     >>> type(asyncio.run(first_event())).__name__ in ("NetworkMetrics", "AgentStatus")
     True
     """
-    session = Session(check_topics(topics), identity if identity is not None else _default_identity())
-    address, devnet = _open_address(url)
-    batches = Connection(url=address, session=session).batches()
+    wanted = check_topics(topics)
+    endpoint = Endpoint(url, identity)
+    batches = Connection(url=endpoint.url, session=Session(wanted, endpoint.identity)).batches()
     events = _events(batches)
     try:
         yield events
     finally:
         await events.aclose()
         await batches.aclose()
-        if devnet is not None:
-            devnet.close()
+        endpoint.close()
 
 
 async def _events(batches: AsyncGenerator[Batch]) -> AsyncGenerator[Event]:
@@ -378,23 +363,6 @@ async def _pump(connection: Connection, capture: Capture) -> None:
             capture.accept(batch)
 
 
-def _end(thread: LoopThread, devnet: Devnet | None) -> None:
+def _end(thread: LoopThread, endpoint: Endpoint) -> None:
     thread.stop()
-    if devnet is not None:
-        devnet.close()
-
-
-def _default_identity() -> Identity:
-    return Identity.from_env() if os.environ.get(KEY_VARIABLE) else Identity.generate()
-
-
-def _open_address(url: str | None) -> tuple[str, Devnet | None]:
-    """Return the address to connect to, and the simulated node behind it if one was started for it."""
-    wanted = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
-    if wanted != _DEVNET:
-        return check_url(wanted), None
-    from chaosnb.devnet import Devnet
-
-    devnet = Devnet()
-    devnet.start()
-    return devnet.url, devnet
+    endpoint.close()

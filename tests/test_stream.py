@@ -394,7 +394,7 @@ def test_a_script_that_forgets_to_close_ends_cleanly() -> None:
         """
     )
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", script], capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("<Stream ws://127.0.0.1:")

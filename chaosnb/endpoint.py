@@ -1,0 +1,70 @@
+"""The two ends of a stream, from arguments and environment: the node to connect to, and who connects."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from chaosnb.ingest.address import DEFAULT_URL, check_url, shown_url
+from chaosnb.protocol.signing import KEY_VARIABLE, Identity
+
+if TYPE_CHECKING:
+    from chaosnb.devnet import Devnet
+
+__all__ = ["URL_VARIABLE", "Endpoint"]
+
+URL_VARIABLE: Final = "CHAOSNB_URL"
+_DEVNET: Final = "devnet"
+
+
+class Endpoint:
+    """A node's address and the identity to use there; `close` ends the node if it was started for this.
+
+    Parameters
+    ----------
+    url : str or None
+        A WebSocket address, or ``"devnet"``, which starts a simulated node in this process. None: what the
+        environment variable CHAOSNB_URL says, else ``ws://localhost:3000/ws/v1``.
+    identity : Identity or None
+        None: the key in the environment variable CHAOSNB_PRIVATE_KEY, else a new one.
+
+    Raises
+    ------
+    ValueError
+        If the URL is no WebSocket address.
+
+    Examples
+    --------
+    >>> Endpoint("ws://node.example:3000", None).url
+    'ws://node.example:3000/ws/v1'
+    """
+
+    def __init__(self, url: str | None, identity: Identity | None) -> None:
+        wanted = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+        self._devnet: Devnet | None = None
+        if identity is None:
+            identity = Identity.from_env() if os.environ.get(KEY_VARIABLE) else Identity.generate()
+        self.identity = identity
+        if wanted != _DEVNET:
+            self.url = check_url(wanted)
+            return
+        from chaosnb.devnet import Devnet
+
+        self._devnet = Devnet()
+        self._devnet.start()
+        self.url = self._devnet.url
+
+    @property
+    def shown_url(self) -> str:
+        """The address without what may be secret in it."""
+        return shown_url(self.url)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the node was started for this; one elsewhere says of itself that it is simulated."""
+        return self._devnet is not None
+
+    def close(self) -> None:
+        """End the node if it was started for this; calling it again does nothing."""
+        if self._devnet is not None:
+            self._devnet.close()
