@@ -23,6 +23,7 @@ _TARGETS = {"chaosnb-websockets": 0.8, "chaosnb-picows": 1.4}
 _NAMES = {
     "sink": "(socket read, nothing parsed: the server's limit)",
     "counting": "websockets, frames only counted",
+    "counting-picows": "picows, frames only counted",
     "chaosnb-websockets": "chaosnb, websockets",
     "chaosnb-picows": "chaosnb, picows",
     "naive": "json.loads + list + pd.concat",

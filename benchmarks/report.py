@@ -9,9 +9,10 @@ import platform
 import re
 from pathlib import Path
 
+import chaosnb
+
 README = Path(__file__).with_name("README.md")
 _PACKAGES = (
-    "chaosnb",
     "numpy",
     "pandas",
     "pyarrow",
@@ -77,6 +78,7 @@ def _machine() -> str:
             versions.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             continue
+    versions.insert(0, f"chaosnb {chaosnb.__version__}")
     cores = os.cpu_count()
     return (
         f"Measured on {cores} cores of {_cpu_model()}, {platform.system()}, Python "

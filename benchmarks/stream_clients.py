@@ -81,6 +81,30 @@ def counting(port: int, events: int) -> None:
     asyncio.run(run())
 
 
+def counting_picows(port: int, events: int) -> None:
+    """Count frames with picows: the least that a client over it can cost."""
+    import picows
+
+    class Counter(picows.WSListener):
+        count = 0
+        watch: Stopwatch
+
+        def on_ws_frame(self, transport: Any, frame: Any) -> None:
+            frame.get_payload_as_utf8_text()  # as websockets does
+            if self.count == 0:
+                self.watch = Stopwatch()  # the first one only says hello
+            self.count += 1
+            if self.count == events + 1:
+                self.watch.done(rows=events, refreshes=0)
+                transport.disconnect()
+
+    async def run() -> None:
+        transport, _ = await picows.ws_connect(Counter, f"ws://127.0.0.1:{port}/ws/v1")
+        await transport.wait_disconnected()
+
+    asyncio.run(run())
+
+
 def chaosnb_websockets(port: int, events: int) -> None:
     """Stream with chaosnb over websockets; a reader takes all tables once a second."""
     _chaosnb(port, events, "websockets")
@@ -179,6 +203,7 @@ def streamz(port: int, events: int) -> None:
 CONTENDERS: dict[str, Callable[[int, int], None]] = {
     "sink": sink,
     "counting": counting,
+    "counting-picows": counting_picows,
     "chaosnb-websockets": chaosnb_websockets,
     "chaosnb-picows": chaosnb_picows,
     "naive": naive,
