@@ -90,7 +90,7 @@ def _main() -> None:
     times = interleaved(works, rounds)
 
     labels = {
-        "chaosnb": "chaosnb: Aggregates.update + value",
+        "chaosnb": "chaosnb: Aggregates.update + arrays, as plots do",
         "streamz": "streamz: running groupby",
         "pandas": "pandas: groupby over the table",
     }
@@ -126,7 +126,7 @@ def _main() -> None:
 def _running(aggregates: Aggregates, batches: list[Batch]) -> Callable[[], object]:
     def work() -> object:
         aggregates.update(batches.pop())
-        return aggregates.value("decisions")
+        return aggregates.arrays("decisions")
 
     return work
 

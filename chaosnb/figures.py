@@ -9,7 +9,7 @@ A specification is a plain ``dict`` with ``data`` and ``layout``. Time is float6
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -17,10 +17,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["FIGURES", "PALETTE", "decisions", "label", "mark_gaps", "reputation", "sentiment", "tps"]
+__all__ = [
+    "FIGURES",
+    "PALETTE",
+    "Columns",
+    "decisions",
+    "label",
+    "mark_gaps",
+    "reputation",
+    "sentiment",
+    "tps",
+]
 
 Spec = dict[str, Any]
 Floats = NDArray[np.float64]
+Columns = pd.DataFrame | Mapping[str, NDArray[Any]]
+"""What holds the values by name; arrays of times are taken for UTC."""
 
 PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
 """Okabe and Ito's colours, which colour-blind readers can tell apart, without their yellow, lost on white,
@@ -33,12 +45,12 @@ _MARKED_GAPS: Final = 50
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;", "$": "&#36;"})
 
 
-def tps(frame: pd.DataFrame) -> Spec:
+def tps(frame: Columns) -> Spec:
     """Draw the transactions per second that nodes report and that blocks hold.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : pandas.DataFrame or mapping of str to numpy.ndarray
         Columns `time`, `reported` and `observed`, both in transactions per second.
 
     Returns
@@ -65,12 +77,12 @@ def tps(frame: pd.DataFrame) -> Spec:
     return {"data": [reported, observed], "layout": layout}
 
 
-def decisions(frame: pd.DataFrame) -> Spec:
+def decisions(frame: Columns) -> Spec:
     """Draw the votes on blocks, stacked, and the share that approves.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : pandas.DataFrame or mapping of str to numpy.ndarray
         Columns `time`, `approve`, `reject` and `other` (votes per bucket) and `approval_rate` (0 to 1).
 
     Returns
@@ -97,12 +109,12 @@ def decisions(frame: pd.DataFrame) -> Spec:
     return spec
 
 
-def sentiment(frame: pd.DataFrame) -> Spec:
+def sentiment(frame: Columns) -> Spec:
     """Draw what agents say about blocks, stacked by sentiment, and the sentiment index.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : pandas.DataFrame or mapping of str to numpy.ndarray
         Columns `time`, `positive`, `neutral`, `negative` and `other` (messages per bucket) and
         `sentiment_index` (−1 to 1).
 
@@ -128,12 +140,12 @@ def sentiment(frame: pd.DataFrame) -> Spec:
     return spec
 
 
-def reputation(frame: pd.DataFrame, agents: Iterable[str] | None = None, top: int = 8) -> Spec:
+def reputation(frame: Columns, agents: Iterable[str] | None = None, top: int = 8) -> Spec:
     """Draw the reputation of the chosen agents, or of those whose score moved most.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : pandas.DataFrame or mapping of str to numpy.ndarray
         Columns `agent_id`, `time` and `score`, sorted by agent and then by time.
     agents : iterable of str, optional
         The agents to draw; without it, the `top` ones by change between their first and last score.
@@ -153,7 +165,7 @@ def reputation(frame: pd.DataFrame, agents: Iterable[str] | None = None, top: in
     >>> [trace["name"] for trace in reputation(pd.DataFrame(columns), top=1)["data"]]
     ['&lt;b&gt;']
     """
-    x, score, ids = _milliseconds(frame), _floats(frame, "score"), frame["agent_id"].to_numpy(dtype=object)
+    x, score, ids = _milliseconds(frame), _floats(frame, "score"), np.asarray(frame["agent_id"], dtype=object)
     edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)] if len(ids) else []
     spans = {str(ids[start]): slice(start, end) for start, end in pairwise(edges)}
     moved = {agent: abs(score[span][-1] - score[span][0]) for agent, span in spans.items()}
@@ -237,7 +249,7 @@ def label(text: str) -> str:
     return clean.translate(_ESCAPES)
 
 
-def _stacked(frame: pd.DataFrame, bars: Sequence[tuple[str, str]], what: str, title: str) -> Spec:
+def _stacked(frame: Columns, bars: Sequence[tuple[str, str]], what: str, title: str) -> Spec:
     x = _milliseconds(frame)
     # A column of zeros would only cost a place in the legend.
     other = [("other", _GREY)] if np.any(_floats(frame, "other") > 0) else []
@@ -293,13 +305,14 @@ def _second_axis(title: str, ticks: list[float]) -> Spec:
     return {**axis, **span, "zeroline": False}
 
 
-def _milliseconds(frame: pd.DataFrame, column: str = "time") -> Floats:
-    times = frame[column].to_numpy(dtype="datetime64[us]")
+def _milliseconds(frame: Columns, column: str = "time") -> Floats:
+    values = frame[column]
+    times = values.to_numpy("datetime64[us]") if isinstance(values, pd.Series) else np.asarray(values)
     return np.where(np.isnat(times), np.nan, times.astype(np.int64) / 1000.0)
 
 
-def _floats(frame: pd.DataFrame, column: str) -> Floats:
-    return np.asarray(frame[column].to_numpy(dtype=np.float64))
+def _floats(frame: Columns, column: str) -> Floats:
+    return np.asarray(frame[column], dtype=np.float64)
 
 
 FIGURES: Final[dict[str, Callable[..., Spec]]] = {

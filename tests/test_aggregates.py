@@ -206,15 +206,17 @@ def test_merged_parts_are_the_whole(name: str, found: list[ev.Event], cuts: list
     singles = [MADE[name]() for _ in parts]
     for single, batch in zip(singles, parts, strict=True):
         single.update(batch)
-    before = [single.value(0, width) for single in singles]
+    before = [pd.DataFrame(single.value(0, width)) for single in singles]
     for single in singles:
         forward.merge(single)
     for single in reversed(singles):
         backward.merge(single)
     for merged in (forward, backward):
-        pd.testing.assert_frame_equal(merged.value(0, width), whole.value(0, width))
+        pd.testing.assert_frame_equal(
+            pd.DataFrame(merged.value(0, width)), pd.DataFrame(whole.value(0, width))
+        )
     for single, frame in zip(singles, before, strict=True):
-        pd.testing.assert_frame_equal(single.value(0, width), frame)
+        pd.testing.assert_frame_equal(pd.DataFrame(single.value(0, width)), frame)
 
 
 def vote(second: float, decision: str = "approve") -> ev.BlockValidation:

@@ -52,7 +52,7 @@ class FakeStream:
         times = pd.to_datetime(["2026-03-01 00:00:01", "2026-03-01 00:00:02"], utc=True)
         return pd.DataFrame({"start": times[:1], "end": times[1:], "cause": ["link lost"]})
 
-    def aggregate(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+    def aggregate_arrays(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
         self.asked.append((name, window_s))
         if name in self.failing:
             raise self.failing[name]
@@ -374,6 +374,6 @@ def test_it_shows_a_real_stream() -> None:
         assert "simulated" in dashboard.controls.status.value
         assert dashboard.controls.problems.value == ""
     until(lambda: not writers())
-    last = stream.aggregate("tps")
+    last = stream.aggregate_arrays("tps")
     assert points(dashboard.plots["tps"]) == len(last)
     dashboard.close()

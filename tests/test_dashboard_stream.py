@@ -73,10 +73,10 @@ class Broken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def aggregate(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+    def aggregate_arrays(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
         if name in self._faults:
             raise RuntimeError(self._faults[name])
-        return self._stream.aggregate(name, window_s, points)
+        return self._stream.aggregate_arrays(name, window_s, points)
 
     def export(self, folder: str, format: str = "parquet") -> Path:
         raise OSError(self._faults["export"])

@@ -220,6 +220,8 @@ def test_an_interrupt_ends_the_wait_within_half_a_second_and_nothing_else(node: 
     """Ctrl-C belongs to the cell, not to the stream."""
     with chaosnb.stream(ALL, url=node.url) as s:
         s.wait(events=5, timeout=30)
+        # Where tests run in the background of a shell, Python is told to ignore interrupts.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         waiting = threading.Event()
         sent: list[float] = []
 
@@ -234,6 +236,7 @@ def test_an_interrupt_ends_the_wait_within_half_a_second_and_nothing_else(node: 
             s.wait(until=lambda s: bool(waiting.set()), timeout=30)
         assert time.monotonic() - sent[0] < 0.5
         thread.join()
+        signal.signal(signal.SIGINT, before)
         s.wait(events=20, timeout=30)
 
 

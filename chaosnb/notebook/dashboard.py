@@ -16,9 +16,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import ipywidgets as widgets
-import pandas as pd
 
-from chaosnb.figures import FIGURES
+from chaosnb.figures import FIGURES, Columns
 from chaosnb.notebook.controls import WINDOWS, Controls, release
 from chaosnb.notebook.display import status_html, status_text
 from chaosnb.notebook.grid import grid
@@ -171,7 +170,7 @@ class Dashboard:
             if (idle or not live.due) and not last:
                 continue
             try:
-                frame = self._stream.aggregate(name, window_s)
+                frame = self._stream.aggregate_arrays(name, window_s)
                 if name == "reputation":
                     self._offer(frame)
                 live.push(figure_of(name, frame, gaps, agents), force=last)
@@ -179,10 +178,10 @@ class Dashboard:
                 self._report(f"the plot of {name} could not be drawn", error)
             self._drawn[name] = (key, since if before == key else now)
 
-    def _offer(self, frame: pd.DataFrame) -> None:
+    def _offer(self, frame: Columns) -> None:
         control = self.controls.agents
         chosen = tuple(control.value)
-        agents = tuple(sorted({*map(str, frame["agent_id"].unique()), *chosen}))
+        agents = tuple(sorted({*map(str, set(frame["agent_id"])), *chosen}))
         if agents != tuple(control.options):
             control.options = agents
             # New options clear the choice.
@@ -254,7 +253,7 @@ def plot(
     chosen = (agents,) if isinstance(agents, str) else tuple(agents or ())
 
     def draw() -> dict[str, Any]:
-        return figure_of(name, stream.aggregate(name, window_s), stream.gaps, chosen)
+        return figure_of(name, stream.aggregate_arrays(name, window_s), stream.gaps, chosen)
 
     def step(live: LivePlot) -> bool:
         last = stream.closed

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from chaosnb.figures import FIGURES, mark_gaps
+from chaosnb.figures import FIGURES, Columns, mark_gaps
 
 __all__ = ["Source", "figure_of", "interval_s"]
 
@@ -27,21 +27,21 @@ class Source(Protocol):
     def closed(self) -> bool:
         """Whether nothing more will come."""
 
-    def aggregate(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+    def aggregate_arrays(self, name: str, window_s: float | None = 600, points: int = 300) -> Columns:
         """Return the newest values of an aggregate."""
 
     def export(self, folder: str, format: str = "parquet") -> Path:
         """Write all tables."""
 
 
-def figure_of(name: str, frame: pd.DataFrame, gaps: pd.DataFrame, agents: tuple[str, ...]) -> dict[str, Any]:
+def figure_of(name: str, frame: Columns, gaps: pd.DataFrame, agents: tuple[str, ...]) -> dict[str, Any]:
     """Draw an aggregate, with the gaps.
 
     Parameters
     ----------
     name : str
         The aggregate's name.
-    frame : pandas.DataFrame
+    frame : mapping of str to numpy.ndarray, or pandas.DataFrame
         Its values.
     gaps : pandas.DataFrame
         The stream's gaps.

@@ -6,7 +6,9 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.ingest.gaps import GapLedger
@@ -110,6 +112,12 @@ class Dataset(ABC):
         Columns, formulas and parameters are those of `chaosnb.tables.aggregates.Aggregates.value`.
         """
         return self._with_source(self._capture.aggregates.value(name, window_s=window_s, points=points))
+
+    def aggregate_arrays(
+        self, name: str, window_s: float | None = 600, points: int = 300
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns of `aggregate` as numpy arrays, at a tenth of the cost; `time` is UTC."""
+        return self._capture.aggregates.arrays(name, window_s=window_s, points=points)
 
     @property
     def gaps(self) -> pd.DataFrame:

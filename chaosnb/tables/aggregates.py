@@ -25,6 +25,8 @@ _WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7
 _FIRST_CAPACITY: Final = 1024
 _FLUSH_EVENTS: Final = 2_000
 
+Columns = dict[str, npt.NDArray[Any]]
+
 AGGREGATES: Final = ("tps", "decisions", "sentiment", "reputation")
 """The names that `Aggregates.value` knows."""
 
@@ -117,7 +119,7 @@ class Throughput:
         """Add all that another one holds."""
         self._sums.merge(other._sums)
 
-    def value(self, start: int, width: int) -> pd.DataFrame:
+    def value(self, start: int, width: int) -> Columns:
         """Return columns time, reported, observed (both 1/s; see `Aggregates.value`)."""
         seconds, sums = self._sums.value(start, width)
         grid = np.arange(seconds[0], seconds[-1] + width, width) if len(seconds) else seconds
@@ -131,7 +133,7 @@ class Throughput:
             observed[-1] = np.nan
             if grid[0] == (self._sums.first or 0) // width * width:
                 observed[0] = np.nan
-        return pd.DataFrame({"time": _times(grid), "reported": reported, "observed": observed})
+        return {"time": _times(grid), "reported": reported, "observed": observed}
 
 
 class LabelCounts:
@@ -165,11 +167,11 @@ class LabelCounts:
         """Add all that another one holds."""
         self._sums.merge(other._sums)
 
-    def value(self, start: int, width: int) -> pd.DataFrame:
+    def value(self, start: int, width: int) -> Columns:
         """Return columns time, one for each label, and other: counts per bucket that has any."""
         seconds, sums = self._sums.value(start, width)
         counts = dict(zip((*self._labels, "other"), sums.astype(np.int64).T, strict=True))
-        return pd.DataFrame({"time": _times(seconds), **counts})
+        return {"time": _times(seconds), **counts}
 
 
 class LastScores:
@@ -189,7 +191,7 @@ class LastScores:
             for point in points:
                 self._insert(agent_id, point)
 
-    def value(self, start: int, width: int) -> pd.DataFrame:
+    def value(self, start: int, width: int) -> Columns:
         """Return columns agent_id, time, score; a line begins with the score held when the window began."""
         agents: list[str] = []
         seconds: list[int] = []
@@ -202,10 +204,10 @@ class LastScores:
             seconds += chosen.keys()
             scores += chosen.values()
         frame = {
-            "agent_id": pd.Series(agents, dtype="str"),
+            "agent_id": np.array(agents, dtype=object),
             "time": _times(np.array(seconds, dtype=np.int64)),
         }
-        return pd.DataFrame({**frame, "score": np.array(scores, dtype=float)})
+        return {**frame, "score": np.array(scores, dtype=float)}
 
     def _add(self, rows: Rows) -> None:
         for event, at_us, seq in zip(rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True):
@@ -226,7 +228,7 @@ class LastScores:
 class _Aggregate(Protocol):
     def update(self, batch: Batch) -> None: ...
 
-    def value(self, start: int, width: int) -> pd.DataFrame: ...
+    def value(self, start: int, width: int) -> Columns: ...
 
 
 class Aggregates:
@@ -287,19 +289,27 @@ class Aggregates:
         ValueError
             If there is no such aggregate.
         """
+        columns = self.arrays(name, window_s=window_s, points=points)
+        text = {"agent_id": "str"} if name == "reputation" else {}
+        frame = pd.DataFrame(columns).astype(text)
+        frame["time"] = frame["time"].dt.tz_localize("UTC")
+        return frame
+
+    def arrays(self, name: str, *, window_s: float | None = 600, points: int = 300) -> Columns:
+        """Return the columns of `value` as numpy arrays, at a tenth of the cost; `time` is UTC."""
         if name not in self._by_name:
             raise ValueError(f"no aggregate {name!r}; there are {', '.join(map(repr, AGGREGATES))}")
         with self._lock:
             self._flush()
             first, last = self._seconds or (0, 0)
             start = first if window_s is None else max(first, last - int(window_s))
-            frame = self._by_name[name].value(start, _width(last - start, points))
+            columns = self._by_name[name].value(start, _width(last - start, points))
         if name == "decisions":
-            frame["approval_rate"] = _ratio(frame["approve"], frame["approve"] + frame["reject"])
+            columns["approval_rate"] = _ratio(columns["approve"], columns["approve"] + columns["reject"])
         if name == "sentiment":
-            said = frame["positive"] + frame["neutral"] + frame["negative"]
-            frame["sentiment_index"] = _ratio(frame["positive"] - frame["negative"], said)
-        return frame
+            said = columns["positive"] + columns["neutral"] + columns["negative"]
+            columns["sentiment_index"] = _ratio(columns["positive"] - columns["negative"], said)
+        return columns
 
     def _flush(self) -> None:
         joined = Batch(rows={name: join_rows(parts) for name, parts in self._pending.items()})
@@ -316,9 +326,9 @@ class Aggregates:
                 self._seconds = min(seen[0], first // _SECOND_US), max(seen[1], last // _SECOND_US)
 
 
-def _ratio(part: pd.Series[Any], whole: pd.Series[Any]) -> npt.NDArray[np.float64]:
+def _ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(part.to_numpy(dtype=float) / whole.to_numpy(dtype=float))
+        return np.asarray(part / whole)
 
 
 def _width(span: int, points: int) -> int:
@@ -326,5 +336,5 @@ def _width(span: int, points: int) -> int:
     return next((width for width in _WIDTHS_S if width >= least), int(least // 86_400 + 1) * 86_400)
 
 
-def _times(seconds: npt.NDArray[np.int64]) -> pd.Series[Any]:
-    return pd.Series(seconds * _SECOND_US, dtype="datetime64[us, UTC]")
+def _times(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.datetime64]:
+    return (seconds * _SECOND_US).astype("datetime64[us]")

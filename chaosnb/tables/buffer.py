@@ -23,7 +23,7 @@ __all__ = ["GrowableBuffer"]
 
 _FIRST_CAPACITY: Final = 1024
 # Pieces of this many rows take about a millisecond to copy, which no append is to exceed by much.
-_STEP_ROWS: Final = 2**16
+_STEP_ROWS: Final = 2**14
 # From three quarters full on, four rows copied for each that is added: done before the last quarter is full.
 _MOVE_FROM: Final = 0.75
 _STEP_RATIO: Final = 4

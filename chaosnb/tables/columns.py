@@ -25,7 +25,7 @@ from chaosnb.tables.buffer import GrowableBuffer
 __all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "list_array", "make_column"]
 
 # Merging so many rows of text takes some milliseconds, which is what an append may pause for.
-_MERGED_ROWS: Final = 2**14
+_MERGED_ROWS: Final = 2**13
 _MERGED: Final = 4
 _STR: Final = pd.StringDtype("pyarrow", na_value=np.nan)
 
