@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
@@ -255,22 +255,21 @@ PARTS = st.one_of(
     st.tuples(st.just("fragments"), st.lists(st.sampled_from([0, 1, 126, 5_000]), min_size=2), st.booleans()),
 )
 ENDS = st.sampled_from(
-    [b""] * 4
+    [[]] * 4
     + [
-        frame(b"\x03\xe8bye", CLOSE) + frame(b"after"),
-        frame(b"x" * (LONGEST + 1)) + frame(b"after"),
-        b"\xc1\x05hello" + frame(b"after"),
-        b"\xa1\x05hello" + frame(b"after"),
-        b"\x81\x85\x00\x00\x00\x00hello" + frame(b"after"),
-        b"\x83\x01x" + frame(b"after"),
-        frame(b"lost", Opcode.CONT) + frame(b"after"),
-        frame(b"open", fin=False) + frame(b"text within") + frame(b"after"),
-        frame(b"x" * 60_000, fin=False) + frame(b"x" * 60_000, Opcode.CONT) + frame(b"after"),
-        b"\x89\x7e\x00\x7e" + b"p" * 126 + frame(b"after"),
-        frame(b"x" * 300)[:200],
-        b"\x81\x7f\x00\x00",
+        [frame(b"\x03\xe8bye", CLOSE)],
+        [frame(b"x" * (LONGEST + 1))],
+        [b"\xc1\x05hello"],
+        [b"\xa1\x05hello"],
+        [b"\x81\x85\x00\x00\x00\x00hello"],
+        [b"\x83\x01x"],
+        [frame(b"lost", Opcode.CONT)],
+        [frame(b"open", fin=False), frame(b"text within")],
+        [frame(b"x" * 60_000, fin=False), frame(b"x" * 60_000, Opcode.CONT)],
+        [b"\x89\x7e\x00\x7e" + b"p" * 126],
     ]
 )
+TAILS = st.sampled_from([[], [frame(b"after")], [frame(b"x" * 300)[:200]], [b"\x81\x7f\x00\x00"]])
 
 
 class SilentTransport(asyncio.Transport):
@@ -302,8 +301,8 @@ def client() -> ClientProtocol:
     )
 
 
-def server_bytes(request: Request, parts: list[Any], end: bytes) -> bytes:
-    """All that a server sends: its answer to the handshake and these messages."""
+def server_frames(request: Request, parts: list[Any]) -> list[bytes]:
+    """What a server sends: its answer to the handshake and these messages, a frame each."""
     server = ServerProtocol(extensions=[ServerPerMessageDeflateFactory()])
     server.send_response(server.accept(request))
     sent = server.data_to_send()
@@ -327,7 +326,7 @@ def server_bytes(request: Request, parts: list[Any], end: bytes) -> bytes:
                     put(b"amid", PING, True, False)
         else:
             put(letter * size, Opcode[kind.upper()], True, compressed)
-    return b"".join(sent) + end
+    return sent
 
 
 def messages(frames: list[Any]) -> list[bytes]:
@@ -353,7 +352,7 @@ def answers(written: bytes) -> list[tuple[Opcode, bytes]]:
 def test_any_bytes_in_any_pieces_give_what_the_plain_library_gives() -> None:
     """The same messages, the same pongs and the same end, wherever the stream of bytes is cut."""
 
-    async def compare(parts: list[Any], end: bytes, cuts: list[int], step: int) -> None:
+    async def compare(parts: list[Any], end: list[bytes], cuts: list[int], step: int) -> None:
         plain, protocol = client(), client()
         plain.key = protocol.key
         connection = FrameConnection(
@@ -362,7 +361,8 @@ def test_any_bytes_in_any_pieces_give_what_the_plain_library_gives() -> None:
         wire = SilentTransport()
         connection.connection_made(wire)
         request = protocol.connect()
-        data = server_bytes(request, parts, end)
+        sent = server_frames(request, parts) + end
+        data = b"".join(sent)
         for one in (plain, protocol):
             one.send_request(request)
             one.data_to_send()
@@ -370,12 +370,12 @@ def test_any_bytes_in_any_pieces_give_what_the_plain_library_gives() -> None:
         plain.receive_data(data)
         response, *frames = plain.events_received()
         assert isinstance(response, Response)
-        if len(data) < 4_000 and step:
+        if step == 0:
+            cuts += accumulate(map(len, sent))
+        elif len(data) < 4_000:
             cuts = list(range(0, len(data), step))
-        edges = [0, *sorted({cut % len(data) for cut in cuts}), len(data)]
-        for start, stop in pairwise(edges):
-            if stop > start:
-                connection.data_received(data[start:stop])
+        for start, stop in pairwise(sorted({0, len(data), *(cut % len(data) for cut in cuts)})):
+            connection.data_received(data[start:stop])
 
         assert [one.data for one in connection.inbox.take()] == messages(frames)
         assert answers(wire.written) == answers(b"".join(plain.data_to_send()))
@@ -386,9 +386,9 @@ def test_any_bytes_in_any_pieces_give_what_the_plain_library_gives() -> None:
     with asyncio.Runner() as runner:
 
         @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(st.lists(PARTS, max_size=12), ENDS, st.lists(st.integers(0, 2**20)), st.integers(0, 7))
-        def check(parts: list[Any], end: bytes, cuts: list[int], step: int) -> None:
-            runner.run(compare(parts, end, cuts, step))
+        @given(st.lists(PARTS, max_size=12), ENDS, TAILS, st.lists(st.integers(0, 2**20)), st.integers(0, 5))
+        def check(parts: list[Any], end: list[bytes], tail: list[bytes], cuts: list[int], step: int) -> None:
+            runner.run(compare(parts, end + tail, cuts, step))
 
         check()
 

@@ -8,6 +8,7 @@ Every foreign error leaves them as a `TransportError`.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import ssl
 import time
@@ -208,6 +209,10 @@ def choose_transport(
         raise ValueError(f"unknown transport {transport!r}; use 'websockets', 'picows', None or a callable")
     if transport == "picows" and not _has_picows():
         raise MissingExtraError("transport='picows'", extra="fast")
+    # Loaded here, in the caller's thread: within the loop it would hold up the link.
+    importlib.import_module(f"chaosnb.ingest.transport_{transport or 'websockets'}")
+    if transport == "picows":
+        importlib.import_module("picows")
     return partial(connect_websocket, name=transport, wall_ns=wall_ns)
 
 
