@@ -21,7 +21,6 @@ import pandas as pd
 
 __all__ = ["GrowableBuffer"]
 
-_FIRST_CAPACITY: Final = 1024
 # Pieces of this many rows take about a millisecond to copy, which no append is to exceed by much.
 _STEP_ROWS: Final = 2**14
 # From three quarters full on, four rows copied for each that is added: done before the last quarter is full.
@@ -38,10 +37,13 @@ class GrowableBuffer:
     ----------
     dtype : str
         The numpy dtype.
+    capacity : int
+        Rows that there is room for at first, and always at least.
     """
 
-    def __init__(self, dtype: str) -> None:
-        self.values: npt.NDArray[Any] = np.zeros(_FIRST_CAPACITY, dtype=dtype)
+    def __init__(self, dtype: str, capacity: int) -> None:
+        self.values: npt.NDArray[Any] = np.zeros(capacity, dtype=dtype)
+        self._least = capacity
         self.owner: pd.Series[Any] | None = None
         self._start = 0
         self._end = 0
@@ -82,7 +84,7 @@ class GrowableBuffer:
 
     def move(self, dtype: npt.DTypeLike | None = None) -> None:
         """Go on in another array: the old one is left to the snapshots that show it."""
-        moved = np.zeros(max(2 * len(self), _FIRST_CAPACITY), dtype=dtype or self.values.dtype)
+        moved = np.zeros(max(2 * len(self), self._least), dtype=dtype or self.values.dtype)
         moved[: len(self)] = self.kept()
         self._go_on_in(moved, self._start)
 
@@ -105,7 +107,7 @@ class GrowableBuffer:
         if self._next is None:
             # Half of the old array at least, so that one with few rows left shrinks step by step.
             room = len(self) + max(len(self), len(self.values) // 2)
-            self._next = np.zeros(max(room, _FIRST_CAPACITY), dtype=self.values.dtype)
+            self._next = np.zeros(max(room, self._least), dtype=self.values.dtype)
             self._next_start = self._copied = self._start
         stop = min(self._copied + rows, self._end)
         self._next[self._copied - self._next_start : stop - self._next_start] = self.values[

@@ -27,6 +27,7 @@ __all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "li
 # Merging so many rows of text takes some milliseconds, which is what an append may pause for.
 _MERGED_ROWS: Final = 2**13
 _MERGED: Final = 4
+_FIRST_CAPACITY: Final = 1024
 _STR: Final = pd.StringDtype("pyarrow", na_value=np.nan)
 
 
@@ -59,6 +60,8 @@ class FixedColumn:
         The numpy dtype of the buffer.
     pandas_dtype : str
         What the buffer is shown as, such as ``datetime64[us, UTC]`` over int64.
+    capacity : int
+        Rows that there is room for at first.
 
     Examples
     --------
@@ -68,8 +71,8 @@ class FixedColumn:
     [1, 2, 3]
     """
 
-    def __init__(self, dtype: str, pandas_dtype: str) -> None:
-        self._buffer = GrowableBuffer(dtype)
+    def __init__(self, dtype: str, pandas_dtype: str, capacity: int = _FIRST_CAPACITY) -> None:
+        self._buffer = GrowableBuffer(dtype, capacity)
         self._pandas_dtype = pandas_dtype
 
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
@@ -105,6 +108,11 @@ class FixedColumn:
 class CategoryColumn:
     """A column of text with few distinct values, kept as codes; categories stand in order of first arrival.
 
+    Parameters
+    ----------
+    capacity : int
+        Rows that there is room for at first.
+
     Examples
     --------
     >>> column = CategoryColumn()
@@ -113,8 +121,8 @@ class CategoryColumn:
     [0, 1, 0]
     """
 
-    def __init__(self) -> None:
-        self._buffer = GrowableBuffer("int8")
+    def __init__(self, capacity: int = _FIRST_CAPACITY) -> None:
+        self._buffer = GrowableBuffer("int8", capacity)
         self._code_of: dict[str, int] = {}
         self._dtype = pd.CategoricalDtype(pd.Index([], dtype=_STR))
 
@@ -212,14 +220,16 @@ class ArrowColumn:
         return pa.chunked_array(self._chunks, type=self._type).slice(self._start)
 
 
-def make_column(column: Column) -> GrowableColumn:
-    """Return an empty growable column for a column of the schema."""
+def make_column(column: Column, place: int = 0) -> GrowableColumn:
+    """Return an empty growable column for the column of the schema at this place in its table."""
+    # Of different sizes, so that the columns of a table do not run out of room at the same time.
+    capacity = _FIRST_CAPACITY + place * _FIRST_CAPACITY // 16
     if column.kind == "time":
-        return FixedColumn("int64", column.dtype)
+        return FixedColumn("int64", column.dtype, capacity)
     if column.kind in ("integer", "number", "duration"):
-        return FixedColumn(column.dtype, column.dtype)
+        return FixedColumn(column.dtype, column.dtype, capacity)
     if column.kind == "category":
-        return CategoryColumn()
+        return CategoryColumn(capacity)
     if column.kind == "texts":
         return ArrowColumn(pa.list_(pa.string()))
     if column.kind == "records":

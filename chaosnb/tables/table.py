@@ -44,7 +44,7 @@ class Table:
     def __init__(self, schema: TableSchema) -> None:
         self.schema = schema
         self._columns: dict[str, GrowableColumn] = {
-            column.name: make_column(column) for column in schema.columns
+            column.name: make_column(column, place) for place, column in enumerate(schema.columns)
         }
         self._extract: dict[str, Callable[[Rows], Any]] = {c.name: _extractor(c) for c in schema.columns}
         self._timestamp = self._fixed("timestamp")
