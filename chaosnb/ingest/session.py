@@ -190,9 +190,9 @@ class Session:
         if name not in KNOWN_VALUES:
             return
         path, known = KNOWN_VALUES[name]
-        for value, count in Counter(map(attrgetter(path), events)).items():
-            if value not in known:
-                self.drift[f"{name}.data.{path} = {value[:64]!r}"] += count
+        values = list(map(attrgetter(path), events))
+        for value in [value for value in dict.fromkeys(values) if value not in known]:
+            self.drift[f"{name}.data.{path} = {value[:64]!r}"] += values.count(value)
 
     def _bound_drift(self) -> None:
         if len(self.drift) > _MAX_DRIFT_NAMES:

@@ -136,6 +136,13 @@ class Throughput:
         return {"time": _times(grid), "reported": reported, "observed": observed}
 
 
+class _Codes(dict[str, int]):
+    """Codes of labels; any other label has the code after the last, and is not kept."""
+
+    def __missing__(self, label: str) -> int:
+        return len(self)
+
+
 class LabelCounts:
     """How often each label of one field came, per second.
 
@@ -152,16 +159,15 @@ class LabelCounts:
         self._table = table
         self._field = field
         self._labels = tuple(labels)
-        self._code_of = {label: code for code, label in enumerate(labels)}
+        self._codes = _Codes(zip(labels, range(len(labels)), strict=True))
         self._sums = BucketSums(len(labels) + 1)
 
     def update(self, batch: Batch) -> None:
         """Add the events of a batch."""
         if rows := batch.rows.get(self._table):
-            other = len(self._labels)
             labels = map(attrgetter(self._field), rows.events)
-            codes = [self._code_of.get(label, other) for label in labels]
-            self._sums.count(rows.timestamp_us, np.array(codes, dtype=np.int64))
+            codes = np.fromiter(map(self._codes.__getitem__, labels), dtype=np.int64, count=len(rows.events))
+            self._sums.count(rows.timestamp_us, codes)
 
     def merge(self, other: LabelCounts) -> None:
         """Add all that another one holds."""
