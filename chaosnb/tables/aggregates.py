@@ -296,10 +296,11 @@ class Aggregates:
             If there is no such aggregate.
         """
         columns = self.arrays(name, window_s=window_s, points=points)
-        text = {"agent_id": "str"} if name == "reputation" else {}
-        frame = pd.DataFrame(columns).astype(text)
-        frame["time"] = frame["time"].dt.tz_localize("UTC")
-        return frame
+        series: dict[str, Any] = dict(columns)
+        series["time"] = pd.Series(columns["time"].astype(np.int64), dtype="datetime64[us, UTC]", copy=False)
+        if name == "reputation":
+            series["agent_id"] = pd.Series(columns["agent_id"], dtype="str")
+        return pd.DataFrame(series, copy=False)
 
     def arrays(self, name: str, *, window_s: float | None = 600, points: int = 300) -> Columns:
         """Return the columns of `value` as numpy arrays, at a tenth of the cost; `time` is UTC."""
