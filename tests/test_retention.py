@@ -157,6 +157,6 @@ def test_a_stream_shows_what_it_has_evicted() -> None:
     with chaosnb.Devnet(rate=400) as node, chaosnb.stream("blocks", url=node.url, retain=50) as s:
         s.wait(until=lambda s: s.status.evicted > 20, timeout=60)
         assert len(s.block_validation) <= 50
-        assert f"evicted {s.status.evicted:,}"[:9] in s._repr_mimebundle_()["text/plain"]
+        assert ", evicted " in s._repr_mimebundle_()["text/plain"]
     with pytest.raises(ValueError, match="retain='soon'"):
         chaosnb.stream("blocks", url="devnet", retain="soon")

@@ -12,6 +12,7 @@ pauses for a copy of everything.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ import pandas as pd
 __all__ = ["GrowableBuffer"]
 
 # Pieces of this many rows take about a millisecond to copy, which no append is to exceed by much.
+_HUGE_PAGE: Final = 2**21
 _STEP_ROWS: Final = 2**14
 # From three quarters full on, four rows copied for each that is added: done before the last quarter is full.
 _MOVE_FROM: Final = 0.75
@@ -42,7 +44,7 @@ class GrowableBuffer:
     """
 
     def __init__(self, dtype: str, capacity: int) -> None:
-        self.values: npt.NDArray[Any] = np.zeros(capacity, dtype=dtype)
+        self.values: npt.NDArray[Any] = _room(capacity, np.dtype(dtype))
         self._least = capacity
         self.owner: pd.Series[Any] | None = None
         self._start = 0
@@ -84,7 +86,7 @@ class GrowableBuffer:
 
     def move(self, dtype: npt.DTypeLike | None = None) -> None:
         """Go on in another array: the old one is left to the snapshots that show it."""
-        moved = np.zeros(max(2 * len(self), self._least), dtype=dtype or self.values.dtype)
+        moved = _room(max(2 * len(self), self._least), np.dtype(dtype or self.values.dtype))
         moved[: len(self)] = self.kept()
         self._go_on_in(moved, self._start)
 
@@ -107,7 +109,7 @@ class GrowableBuffer:
         if self._next is None:
             # Half of the old array at least, so that one with few rows left shrinks step by step.
             room = len(self) + max(len(self), len(self.values) // 2)
-            self._next = np.zeros(max(room, self._least), dtype=self.values.dtype)
+            self._next = _room(max(room, self._least), self.values.dtype)
             self._next_start = self._copied = self._start
         stop = min(self._copied + rows, self._end)
         self._next[self._copied - self._next_start : stop - self._next_start] = self.values[
@@ -117,7 +119,7 @@ class GrowableBuffer:
 
     def _finish_move(self, room: int) -> None:
         if self._next is None or self._end - self._next_start + room > len(self._next):
-            self._next = np.zeros(2 * (len(self) + room), dtype=self.values.dtype)
+            self._next = _room(2 * (len(self) + room), self.values.dtype)
             self._next_start = self._copied = self._start
         self._continue_move(self._end)
         self._go_on_in(self._next, self._next_start)
@@ -125,3 +127,14 @@ class GrowableBuffer:
     def _go_on_in(self, values: npt.NDArray[Any], old_start: int) -> None:
         self.values, self.owner, self._shown, self._next = values, None, 0, None
         self._start, self._end = self._start - old_start, self._end - old_start
+
+
+def _room(rows: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return an array of zeros whose memory is taken only as it is written to."""
+    size = rows * dtype.itemsize
+    if size < _HUGE_PAGE or not hasattr(mmap, "MADV_NOHUGEPAGE"):
+        return np.zeros(rows, dtype=dtype)
+    # The first write to a huge page pauses until all its two megabytes are zeroed.
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, dtype=dtype)

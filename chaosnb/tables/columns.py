@@ -28,6 +28,8 @@ __all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "li
 _MERGED_ROWS: Final = 2**13
 _MERGED: Final = 4
 _FIRST_CAPACITY: Final = 1024
+# Arrow's own allocator keeps a tenth more than the tables hold.
+_POOL: Final = pa.system_memory_pool()
 _STR: Final = pd.StringDtype("pyarrow", na_value=np.nan)
 
 
@@ -188,10 +190,12 @@ class ArrowColumn:
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
         """Add values at the end."""
         chunks = self._chunks
-        chunks.append(values if isinstance(values, pa.Array) else pa.array(values, type=self._type))
+        chunks.append(
+            values if isinstance(values, pa.Array) else pa.array(values, self._type, memory_pool=_POOL)
+        )
         # Like sizes are merged, four at once: a row is copied a few times at most, and few chunks are left.
         while len(chunks) >= _MERGED and len(chunks[-_MERGED]) <= min(2 * len(chunks[-1]), _MERGED_ROWS):
-            chunks[-_MERGED:] = [pa.concat_arrays(chunks[-_MERGED:])]
+            chunks[-_MERGED:] = [pa.concat_arrays(chunks[-_MERGED:], _POOL)]
 
     def evict(self, rows: int) -> None:
         """Forget the first rows."""
@@ -217,7 +221,10 @@ class ArrowColumn:
         return sum(chunk.nbytes for chunk in self._kept().chunks)
 
     def _kept(self) -> Any:
-        return pa.chunked_array(self._chunks, type=self._type).slice(self._start)
+        chunks = self._chunks
+        if self._start:  # slicing the whole would cost something for each chunk
+            chunks = [chunks[0].slice(self._start), *chunks[1:]]
+        return pa.chunked_array(chunks, type=self._type)
 
 
 def make_column(column: Column, place: int = 0) -> GrowableColumn:
@@ -250,8 +257,8 @@ def list_array(lists: Sequence[Sequence[Any]], fields: Sequence[str] = ()) -> An
     offsets = np.concatenate([[0], np.cumsum([len(items) for items in lists])]).astype(np.int32)
     flat = list(chain.from_iterable(lists))
     if not fields:
-        return pa.ListArray.from_arrays(offsets, pa.array(flat, type=pa.string()))
-    arrays = [pa.array(list(map(attrgetter(name), flat)), type=pa.string()) for name in fields]
+        return pa.ListArray.from_arrays(offsets, pa.array(flat, pa.string(), memory_pool=_POOL))
+    arrays = [pa.array(list(map(attrgetter(name), flat)), pa.string(), memory_pool=_POOL) for name in fields]
     return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(arrays, names=list(fields)))
 
 
