@@ -24,7 +24,7 @@ __all__ = ["GrowableBuffer"]
 
 # Pieces of this many rows take about a millisecond to copy, which no append is to exceed by much.
 _HUGE_PAGE: Final = 2**21
-_STEP_ROWS: Final = 2**14
+_STEP_ROWS: Final = 2**13
 # From three quarters full on, four rows copied for each that is added: done before the last quarter is full.
 _MOVE_FROM: Final = 0.75
 _STEP_RATIO: Final = 4
