@@ -30,8 +30,8 @@ class Endpoint:
 
     Raises
     ------
-    ValueError
-        If the URL is no WebSocket address.
+    TypeError, ValueError
+        If the URL is no WebSocket address, or the identity none.
 
     Examples
     --------
@@ -40,6 +40,13 @@ class Endpoint:
     """
 
     def __init__(self, url: str | None, identity: Identity | None) -> None:
+        if url is not None and not isinstance(url, str):
+            raise TypeError(f"url must be text such as 'ws://host:3000/ws/v1' or 'devnet', not {url!r}")
+        if identity is not None and not isinstance(identity, Identity):
+            raise TypeError(
+                f"identity must be a chaosnb.Identity, not a {type(identity).__name__}; put the private key "
+                f"into the environment variable {KEY_VARIABLE}, or use chaosnb.Identity.from_file()"
+            )
         wanted = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
         self._devnet: Devnet | None = None
         if identity is None:

@@ -141,9 +141,9 @@ class ExportError(ChaosnbError):
     Attributes
     ----------
     table : str
-        The table that failed.
+        The table that failed, or the folder.
     """
 
     def __init__(self, table: str, reason: str) -> None:
         self.table = table
-        super().__init__(f"table {table!r} could not be exported: {reason}")
+        super().__init__(f"{table!r} could not be exported: {reason}")

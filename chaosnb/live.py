@@ -66,6 +66,9 @@ class Stream(Dataset):
         """How the stream stands now."""
         capture = self._capture
         failure = self._failure()
+        error = None if failure is None else str(failure)
+        if error is None and self._connection.state == "reconnecting":
+            error = capture.last_detail
         return Status(
             state=self._connection.state,
             url=self._endpoint.shown_url,
@@ -82,7 +85,7 @@ class Stream(Dataset):
             evicted=sum(table.evicted for table in capture.tables.values()),
             memory_bytes=capture.memory_bytes,
             connection_id=self._session.connection_id,
-            error=None if failure is None else str(failure),
+            error=error,
         )
 
     @property
@@ -140,7 +143,7 @@ class Stream(Dataset):
         Raises
         ------
         ValueError
-            Unless exactly one of `events`, `seconds` and `until` is given.
+            Unless exactly one of `events`, `seconds` and `until` is given, and none is negative.
         WaitTimeoutError
             If `timeout` seconds passed first.
         CredentialsError, StreamClosedError
@@ -148,6 +151,8 @@ class Stream(Dataset):
         """
         if sum(given is not None for given in (events, seconds, until)) != 1:
             raise ValueError("wait() takes one of events=, seconds= and until=")
+        if any(given is not None and given < 0 for given in (events, seconds, timeout)):
+            raise ValueError("events=, seconds= and timeout= of wait() cannot be negative")
         self._check_running()
         first = self._capture.events
         start = self._clock.monotonic()
@@ -220,6 +225,11 @@ class Stream(Dataset):
     def __repr__(self) -> str:
         return f"<Stream {self.source} {self._connection.state}: {self._capture.events:,} events>"
 
+    def __str__(self) -> str:
+        from chaosnb.notebook.display import stream_text
+
+        return stream_text(self)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from chaosnb.notebook.display import stream_html, stream_text
 
@@ -235,7 +245,7 @@ class Stream(Dataset):
         wait_until(lambda: self._connection.state != "connecting", self._capture.changed, _FIRST_TRY_S)
         if self._connection.state == "reconnecting":
             print(
-                f"chaosnb: {self._endpoint.shown_url}: {self.incidents['detail'].iloc[-1]}. The stream keeps "
+                f"chaosnb: {self._endpoint.shown_url}: {self._capture.last_detail}. The stream keeps "
                 'trying. Is the node running, and is this its address? url="devnet" gives a simulated one.',
                 file=sys.stderr,
             )

@@ -158,3 +158,19 @@ def test_a_folder_that_cannot_be_made_is_an_export_error(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="file"):
         export_frames({}, tmp_path / "file" / "below", format="csv", source={})
+
+
+def test_a_new_export_replaces_an_earlier_one_whatever_its_format(tmp_path: Path) -> None:
+    """No stale files stay beside the description; what is not of an export is left alone."""
+    (tmp_path / "mine.parquet").write_text("not of an export")
+    frames = {"a": pd.DataFrame({"x": [1]}), "b": pd.DataFrame({"x": [2]})}
+    export_frames(frames, tmp_path, format="parquet", source={})
+    export_frames({"a": frames["a"]}, tmp_path, format="csv", source={})
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "datapackage.json", "mine.parquet"}
+
+
+def test_the_name_of_a_file_is_refused_with_what_to_do_instead(tmp_path: Path) -> None:
+    """An export is a folder; one table is pandas' business."""
+    with pytest.raises(ValueError, match=r"to_csv"):
+        export_frames({}, tmp_path / "votes.csv", format="csv", source={})
+    assert list(tmp_path.iterdir()) == []

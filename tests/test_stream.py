@@ -211,8 +211,8 @@ def test_waiting_in_vain_ends_with_what_came_meanwhile(node: chaosnb.Devnet) -> 
         assert caught.value.timeout_s == 0.05
         assert isinstance(caught.value, TimeoutError)
         s.wait(seconds=0.01)
-        for wrong in ({}, {"events": 1, "seconds": 1}):
-            with pytest.raises(ValueError, match="one of"):
+        for wrong in ({}, {"events": 1, "seconds": 1}, {"events": -1}, {"events": 1, "timeout": -1}):
+            with pytest.raises(ValueError, match=r"one of|negative"):
                 s.wait(**wrong)  # type: ignore[arg-type]
 
 
@@ -335,12 +335,37 @@ def test_misuse_is_a_value_error_that_lists_what_is_valid(arguments: dict[str, o
         chaosnb.stream(**arguments)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"topics": 3}, "topics must be"),
+        ({"topics": "blocks", "url": 3000}, "url must be"),
+        ({"topics": "blocks", "url": "devnet", "identity": "ab" * 32}, "CHAOSNB_PRIVATE_KEY"),
+    ],
+)
+def test_a_wrong_type_is_said_at_the_call_too(arguments: dict[str, object], message: str) -> None:
+    """A key given as text is told where it belongs, and is not repeated."""
+    with pytest.raises(TypeError, match=message) as caught:
+        chaosnb.stream(**arguments)  # type: ignore[arg-type]
+    assert "abab" not in str(caught.value)
+
+
+def test_while_it_cannot_connect_the_status_says_why() -> None:
+    """The line that was printed once is gone by the time somebody asks."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with chaosnb.stream("blocks", url=f"ws://127.0.0.1:{port}") as s:
+        assert s.status.error == "connection refused"
+        assert "connection refused" in str(s)
+
+
 def test_a_wrong_table_or_plot_lists_the_right_ones(node: chaosnb.Devnet) -> None:
     """A KeyError by item, an AttributeError by attribute, a ValueError for a plot."""
     with chaosnb.stream("network", url=node.url) as s:
         with pytest.raises(KeyError, match="block_validation"):
             s["votes"]
-        with pytest.raises(AttributeError):
+        with pytest.raises(AttributeError, match="block_validation"):
             _ = s.votes  # type: ignore[attr-defined]
         with pytest.raises(ValueError, match="'tps', 'decisions', 'sentiment', 'reputation'"):
             s.aggregate("votes")
@@ -400,4 +425,4 @@ def test_a_script_that_forgets_to_close_ends_cleanly() -> None:
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("<Stream ws://127.0.0.1:")
+    assert done.stdout.startswith("chaosnb stream: live, ws://127.0.0.1:")

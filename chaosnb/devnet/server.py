@@ -103,6 +103,10 @@ class Devnet:
                 raise ValueError(f"{name} is {value!r}; it must be a finite number above 0")
         if start is not None and start.tzinfo is None:
             raise ValueError("start has no time zone; give one, such as datetime.UTC")
+        if host not in ("localhost", "::1") and not host.startswith("127."):
+            raise ValueError(
+                f"host={host!r} is not loopback; a simulated node serves this machine: 127.0.0.1"
+            )
         self._host = host
         self._port = port
         moment = start if start is not None else datetime.now(UTC)

@@ -124,6 +124,9 @@ class Connection:
         except CredentialsError as error:
             self._enter("failed", str(error), code=error.code)
             raise
+        except Exception as error:
+            self._enter("failed", f"{type(error).__name__}: {error}")
+            raise
         finally:
             await self._close_transport()
             if self.state != "failed":

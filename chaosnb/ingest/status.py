@@ -44,7 +44,7 @@ class Status(Struct, frozen=True, kw_only=True):
     connection_id : str or None
         As the node gave it.
     error : str or None
-        Why the stream failed.
+        Why the stream failed, or why it has to connect again.
     """
 
     state: State

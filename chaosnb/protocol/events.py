@@ -282,6 +282,8 @@ def check_topics(topics: str | Iterable[str]) -> tuple[str, ...]:
     >>> check_topics(["blocks", "social", "blocks"])
     ('blocks', 'social')
     """
+    if not isinstance(topics, Iterable):
+        raise TypeError(f"topics must be a list of text, not {topics!r}; there are {', '.join(TOPICS)}")
     wanted = (topics,) if isinstance(topics, str) else tuple(dict.fromkeys(topics))
     unknown = [topic for topic in wanted if topic not in TOPICS]
     if unknown or not wanted:

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 import pandas as pd
@@ -102,6 +102,13 @@ class Dataset(ABC):
         self._before_reading()
         return self._with_source(self._capture.tables[table].snapshot())
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> None:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise AttributeError(f"no table or attribute {name!r}; the tables are {', '.join(TABLES)}")
+
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return all tables by name."""
         return {name: self[name] for name in TABLES}
@@ -153,7 +160,7 @@ class Dataset(ABC):
         Parameters
         ----------
         folder : path
-            Made if it does not exist.
+            Made if it does not exist; an earlier export in it is replaced.
         format : {"parquet", "csv", "feather", "jsonl"}
 
         Returns
@@ -163,6 +170,8 @@ class Dataset(ABC):
 
         Raises
         ------
+        ValueError
+            If the format is none of these, or the folder looks like the name of a file.
         ExportError
             If a table cannot be written.
         """

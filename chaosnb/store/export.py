@@ -42,7 +42,7 @@ def export_frames(
     ----------
     frames : mapping of str to pandas.DataFrame
     folder : Path
-        Made if it does not exist; files of the same names are replaced.
+        Made if it does not exist; an earlier export in it is replaced.
     format : {"parquet", "csv", "feather", "jsonl"}
     source : mapping
         Where the data comes from, as JSON values; stands in the description.
@@ -55,12 +55,18 @@ def export_frames(
     Raises
     ------
     ValueError
-        If the format is none of these.
+        If the format is none of these, or the folder looks like the name of a file.
     ExportError
         If a table cannot be written.
     """
     if format not in FORMATS:
         raise ValueError(f"unknown format {format!r}; the formats are {', '.join(map(repr, FORMATS))}")
+    if folder.suffix.lstrip(".") in FORMATS:
+        raise ValueError(
+            f"{str(folder)!r} looks like a file, but an export is a folder with a file a table: name a "
+            "folder, and the format by format=. For one table use pandas: s.block_validation.to_csv(...)"
+        )
+    earlier = _files_of(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -76,6 +82,8 @@ def export_frames(
     _write(
         "datapackage.json", folder / "datapackage.json", lambda path: path.write_text(text, encoding="utf-8")
     )
+    for stale in earlier - _files_of(folder):
+        (folder / stale).unlink(missing_ok=True)
     return folder
 
 
@@ -87,6 +95,15 @@ def _write(table: str, target: Path, write: Callable[[Path], Any]) -> None:
     except Exception as error:
         unfinished.unlink(missing_ok=True)
         raise ExportError(table, f"{type(error).__name__}: {error}") from error
+
+
+def _files_of(folder: Path) -> set[str]:
+    """Return the files of an export that lies in a folder, by its description."""
+    try:
+        package = json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
+        return {Path(resource["path"]).name for resource in package["resources"] if "chaosnb" in package}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:

@@ -89,7 +89,7 @@ class Capture:
             if name != "error"
         ]
         if newest:
-            self.lag_s = min(newest)
+            self.lag_s = float(min(newest))
         self.changed.set()
 
     def note(self, incident: Incident) -> None:
@@ -97,6 +97,12 @@ class Capture:
         with self._lock:
             self._incidents.append(incident)
         self.changed.set()
+
+    @property
+    def last_detail(self) -> str | None:
+        """What the newest incident says happened."""
+        with self._lock:
+            return self._incidents[-1].detail if self._incidents else None
 
     @property
     def events_per_s(self) -> float:
