@@ -374,6 +374,6 @@ def test_it_shows_a_real_stream() -> None:
         assert "simulated" in dashboard.controls.status.value
         assert dashboard.controls.problems.value == ""
     until(lambda: not writers())
-    last = stream.aggregate_arrays("tps")
+    last = stream.aggregate("tps")
     assert points(dashboard.plots["tps"]) == len(last)
     dashboard.close()
