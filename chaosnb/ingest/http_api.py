@@ -11,7 +11,7 @@ import msgspec
 
 from chaosnb.errors import DebugError
 from chaosnb.ingest.address import http_base, shown_url
-from chaosnb.ingest.transport import LOOPBACK_HOSTS
+from chaosnb.ingest.transport import is_loopback
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.protocol.signing import Identity, http_headers
 
@@ -41,9 +41,8 @@ def read_debug(url: str, connection_id: str, identity: Identity, now_ns: int) ->
     """
     address = f"{http_base(url)}/debug/ws/{quote(connection_id, safe='')}"
     headers = http_headers(identity, "GET", urlsplit(address).path, None, format_timestamp(now_ns // 1_000))
-    loopback = urlsplit(address).hostname in LOOPBACK_HOSTS
     opener = urllib.request.build_opener(
-        _NoRedirect, *([urllib.request.ProxyHandler({})] if loopback else [])
+        _NoRedirect, *([urllib.request.ProxyHandler({})] if is_loopback(address) else [])
     )
     try:
         with opener.open(urllib.request.Request(address, headers=headers), timeout=10) as response:

@@ -91,6 +91,11 @@ class Batch(Struct):
         return sum(len(rows.events) for rows in self.rows.values())
 
     @property
+    def timed(self) -> list[Rows]:
+        """The rows whose time is the sender's: all but errors, which take that of their arrival."""
+        return [rows for name, rows in self.rows.items() if name != "error"]
+
+    @property
     def errors(self) -> list[ErrorEvent]:
         """The errors that the node sent."""
         return self.rows["error"].events if "error" in self.rows else []

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import ipywidgets as widgets
 
-__all__ = ["FORMATS", "WINDOWS", "Controls", "release"]
+from chaosnb.store.export import FORMATS
+
+__all__ = ["WINDOWS", "Controls", "release"]
 
 WINDOWS: Final[dict[str, float | None]] = {
     "1 min": 60.0,
@@ -18,9 +20,6 @@ WINDOWS: Final[dict[str, float | None]] = {
     "all": None,
 }
 """The choices of how much to show, in seconds."""
-
-FORMATS: Final = ("parquet", "csv", "feather", "jsonl")
-"""The formats in which a stream's tables can be exported."""
 
 
 class Controls:
@@ -64,7 +63,7 @@ class Controls:
             style=snug,
         )
         self.format = widgets.Dropdown(
-            options=FORMATS, description="Export as", layout={"width": "170px"}, style=snug
+            options=list(FORMATS), description="Export as", layout={"width": "170px"}, style=snug
         )
         self.folder = widgets.Text(
             value="capture", placeholder="folder", description="to", layout={"width": "180px"}, style=snug

@@ -19,7 +19,7 @@ import ipywidgets as widgets
 
 from chaosnb.figures import FIGURES, Columns
 from chaosnb.notebook.controls import WINDOWS, Controls, release
-from chaosnb.notebook.display import status_html, status_text
+from chaosnb.notebook.display import problem_html, status_html, status_text
 from chaosnb.notebook.grid import grid
 from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, has_kernel
 from chaosnb.notebook.source import Source, figure_of, interval_s
@@ -191,7 +191,7 @@ class Dashboard:
         self._problems += 1
         count = f" ({self._problems} problems so far)" if self._problems > 1 else ""
         text = f"{datetime.now(UTC):%H:%M:%S} UTC: {what}: {type(error).__name__}: {error}{count}"
-        self.controls.problems.value = _red(text)
+        self.controls.problems.value = problem_html(text)
 
     def _changed(self) -> None:
         self._writer.wake()
@@ -211,7 +211,7 @@ class Dashboard:
             files = sum(1 for path in folder.rglob("*") if path.is_file())
             controls.message.value = html.escape(f"{files} file{'s' * (files != 1)} written to {folder}")
         except Exception as error:
-            controls.message.value = _red(f"not exported: {type(error).__name__}: {error}")
+            controls.message.value = problem_html(f"not exported: {type(error).__name__}: {error}")
         controls.export.disabled = False
 
 
@@ -273,7 +273,3 @@ def plot(
 def _end(writer: Writer, widget: widgets.Widget) -> None:
     writer.stop()
     release(widget)
-
-
-def _red(text: str) -> str:
-    return f"<span style='color:#D55E00'>{html.escape(text)}</span>"

@@ -9,7 +9,15 @@ if TYPE_CHECKING:
     from chaosnb.ingest.status import Status
     from chaosnb.live import Stream
 
-__all__ = ["STATE_COLOURS", "size_text", "status_html", "status_text", "stream_html", "stream_text"]
+__all__ = [
+    "STATE_COLOURS",
+    "problem_html",
+    "size_text",
+    "status_html",
+    "status_text",
+    "stream_html",
+    "stream_text",
+]
 
 # From the palette of Okabe and Ito, which colour-blind readers can tell apart.
 STATE_COLOURS: Final = {
@@ -64,8 +72,13 @@ def status_html(status: Status) -> str:
     source = f"{_BADGE} {escape(status.url)}" if status.simulated else escape(status.url)
     parts = [head, source, *map(escape, _figures(status))]
     if status.error is not None:
-        parts.append(f"<span style='color:{STATE_COLOURS['failed']}'>{escape(status.error)}</span>")
+        parts.append(problem_html(status.error))
     return " &nbsp;·&nbsp; ".join(parts)
+
+
+def problem_html(text: str) -> str:
+    """Return words about a problem in HTML, in the colour of failure."""
+    return f"<span style='color:{STATE_COLOURS['failed']}'>{escape(text)}</span>"
 
 
 def _figures(status: Status) -> list[str]:

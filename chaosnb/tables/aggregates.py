@@ -326,11 +326,10 @@ class Aggregates:
             aggregate.update(joined)
 
     def _watch(self, batch: Batch) -> None:
-        for name, rows in batch.rows.items():
-            if name != "error":
-                first, last = int(rows.timestamp_us.min()), int(rows.timestamp_us.max())
-                seen = self._seconds or (first // _SECOND_US, last // _SECOND_US)
-                self._seconds = min(seen[0], first // _SECOND_US), max(seen[1], last // _SECOND_US)
+        for rows in batch.timed:
+            first, last = int(rows.timestamp_us.min()), int(rows.timestamp_us.max())
+            seen = self._seconds or (first // _SECOND_US, last // _SECOND_US)
+            self._seconds = min(seen[0], first // _SECOND_US), max(seen[1], last // _SECOND_US)
 
 
 def _ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

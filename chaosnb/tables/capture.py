@@ -83,11 +83,7 @@ class Capture:
             self._rejects.extend(map(_kept, batch.rejects))
             self._recent.append((now, events))
             self._forget(now)
-        newest = [
-            rows.received_at_ns[-1] / 1e9 - int(rows.timestamp_us[-1]) / 1e6
-            for name, rows in batch.rows.items()
-            if name != "error"
-        ]
+        newest = [rows.received_at_ns[-1] / 1e9 - int(rows.timestamp_us[-1]) / 1e6 for rows in batch.timed]
         if newest:
             self.lag_s = float(min(newest))
         self.changed.set()
@@ -158,9 +154,8 @@ class Capture:
     def _retain(self, batch: Batch, events: int) -> None:
         if self._retention == Retention():
             return
-        for name, rows in batch.rows.items():
-            if name != "error":
-                self._latest_us = max(self._latest_us, int(rows.timestamp_us.max()))
+        for rows in batch.timed:
+            self._latest_us = max(self._latest_us, int(rows.timestamp_us.max()))
         self._rows_since_look += events
         if self._rows_since_look > self._retention.rows_between_looks:
             self._rows_since_look = 0
