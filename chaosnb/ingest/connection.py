@@ -31,7 +31,7 @@ State = Literal["connecting", "authenticating", "live", "reconnecting", "closed"
 _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 30.0
 _STABLE_AFTER_S: Final = 60.0
-_BATCH_FRAMES: Final = 500
+_BATCH_FRAMES: Final = 1_000
 _LOGGED_BYTES: Final = 2_000
 _FATAL_CODES: Final = frozenset({"INVALID_SIGNATURE", "INVALID_AGENT"})
 

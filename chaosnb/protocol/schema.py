@@ -6,10 +6,12 @@ which is the event's own time, and ends with `received_at` and `seq`, which are 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import cache
+from typing import Any, Final, Literal
 
-__all__ = ["DTYPES", "TABLES", "Column", "Kind", "TableSchema"]
+__all__ = ["DTYPES", "TABLES", "Column", "Kind", "TableSchema", "field_reader"]
 
 Kind = Literal["time", "integer", "number", "category", "text", "json", "duration", "texts", "records"]
 
@@ -64,6 +66,22 @@ class TableSchema:
     name: str
     description: str
     columns: tuple[Column, ...]
+
+
+@cache
+def field_reader(path: Sequence[str]) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return what reads the field at this path from many objects.
+
+    Examples
+    --------
+    >>> field_reader(("real",))([1, 2])
+    [1, 2]
+    """
+    if not all(step.isidentifier() for step in path):
+        raise ValueError(f"not the path of a field: {path!r}")
+    # A comprehension in source takes half the time of `attrgetter` with `map`.
+    read: Callable[[Sequence[Any]], list[Any]] = eval(f"lambda items: [item.{'.'.join(path)} for item in items]")
+    return read
 
 
 _TIMESTAMP: Final = Column("timestamp", "time", "when it happened, by the sender's clock", ("timestamp",))

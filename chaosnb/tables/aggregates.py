@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.ingest.session import Batch, Rows, join_rows
+from chaosnb.protocol.schema import field_reader
 
 __all__ = ["AGGREGATES", "Aggregates", "BucketSums", "LabelCounts", "LastScores", "Throughput"]
 
@@ -24,6 +24,7 @@ _SECOND_US: Final = 1_000_000
 _WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
 _FIRST_CAPACITY: Final = 1024
 _FLUSH_EVENTS: Final = 2_000
+_SPAN_S: Final = 4_000
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -53,10 +54,16 @@ class BucketSums:
 
     def count(self, timestamp_us: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> None:
         """Add 1 to the series `codes`, shape (n,), at these times, shape (n,)."""
-        buckets, place = np.unique(timestamp_us // _SECOND_US, return_inverse=True)
-        series = self._sums.shape[1]
-        counts = np.bincount(place * series + codes, minlength=len(buckets) * series)
-        self._add_buckets(buckets, counts.reshape(-1, series).astype(np.float64))
+        seconds = timestamp_us // _SECOND_US
+        first, series = int(seconds.min()), self._sums.shape[1]
+        span = int(seconds.max()) - first + 1
+        if span > _SPAN_S:
+            buckets, place = np.unique(seconds, return_inverse=True)
+        else:  # which saves the sorting
+            buckets, place = np.arange(first, first + span), seconds - first
+        counts = np.bincount(place * series + codes, minlength=len(buckets) * series).reshape(-1, series)
+        came = counts.any(axis=1)
+        self._add_buckets(buckets[came], counts[came].astype(np.float64))
 
     def merge(self, other: BucketSums) -> None:
         """Add all that another one holds."""
@@ -157,7 +164,7 @@ class LabelCounts:
 
     def __init__(self, table: str, field: str, labels: Sequence[str]) -> None:
         self._table = table
-        self._field = field
+        self._read = field_reader((field,))
         self._labels = tuple(labels)
         self._codes = _Codes(zip(labels, range(len(labels)), strict=True))
         self._sums = BucketSums(len(labels) + 1)
@@ -165,8 +172,8 @@ class LabelCounts:
     def update(self, batch: Batch) -> None:
         """Add the events of a batch."""
         if rows := batch.rows.get(self._table):
-            labels = map(attrgetter(self._field), rows.events)
-            codes = np.fromiter(map(self._codes.__getitem__, labels), dtype=np.int64, count=len(rows.events))
+            codes_of, labels = self._codes, self._read(rows.events)
+            codes = np.fromiter([codes_of[label] for label in labels], dtype=np.int64, count=len(labels))
             self._sums.count(rows.timestamp_us, codes)
 
     def merge(self, other: LabelCounts) -> None:
@@ -217,7 +224,14 @@ class LastScores:
 
     def _add(self, rows: Rows) -> None:
         for event, at_us, seq in zip(rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True):
-            self._insert(event.agent_id, (at_us // _SECOND_US, at_us, seq, event.new_score))
+            point = (at_us // _SECOND_US, at_us, seq, event.new_score)
+            history = self._history.get(event.agent_id)
+            if history is None or history[-1] > point:
+                self._insert(event.agent_id, point)
+            elif history[-1][0] == point[0]:
+                history[-1] = point
+            else:
+                history.append(point)
 
     def _insert(self, agent_id: str, point: tuple[int, int, int, float]) -> None:
         history = self._history.setdefault(agent_id, [])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -19,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from chaosnb.protocol.schema import Column
+from chaosnb.protocol.schema import Column, field_reader
 from chaosnb.tables.buffer import GrowableBuffer
 
 __all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "list_array", "make_column"]
@@ -254,11 +253,12 @@ def list_array(lists: Sequence[Sequence[Any]], fields: Sequence[str] = ()) -> An
     >>> list_array([["a", "b"], []]).to_pylist()
     [['a', 'b'], []]
     """
-    offsets = np.concatenate([[0], np.cumsum([len(items) for items in lists])]).astype(np.int32)
+    offsets = np.zeros(len(lists) + 1, dtype=np.int32)
+    np.cumsum(list(map(len, lists)), out=offsets[1:])
     flat = list(chain.from_iterable(lists))
     if not fields:
         return pa.ListArray.from_arrays(offsets, pa.array(flat, pa.string(), memory_pool=_POOL))
-    arrays = [pa.array(list(map(attrgetter(name), flat)), pa.string(), memory_pool=_POOL) for name in fields]
+    arrays = [pa.array(field_reader((name,))(flat), pa.string(), memory_pool=_POOL) for name in fields]
     return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(arrays, names=list(fields)))
 
 

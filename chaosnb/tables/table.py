@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +17,7 @@ import pandas as pd
 
 from chaosnb.ingest.session import Rows, join_rows
 from chaosnb.protocol.iso8601 import duration_seconds
-from chaosnb.protocol.schema import Column, TableSchema
+from chaosnb.protocol.schema import Column, TableSchema, field_reader
 from chaosnb.tables.columns import FixedColumn, GrowableColumn, list_array, make_column
 
 __all__ = ["Table"]
@@ -164,13 +163,13 @@ def _extractor(column: Column) -> Callable[[Rows], Any]:
         return lambda rows: rows.received_at_ns // 1_000
     if column.name == "seq":
         return lambda rows: rows.seq
-    get = attrgetter(".".join(column.path))
+    read = field_reader(column.path)
     if column.kind == "duration":
-        return lambda rows: [duration_seconds(get(event)) for event in rows.events]
+        return lambda rows: list(map(duration_seconds, read(rows.events)))
     if column.kind == "records":
-        return lambda rows: list_array([get(event) for event in rows.events], column.fields)
+        return lambda rows: list_array(read(rows.events), column.fields)
     if column.kind == "texts":
-        return lambda rows: list_array([get(event) for event in rows.events])
+        return lambda rows: list_array(read(rows.events))
     if column.kind == "json":
-        return lambda rows: [msgspec.json.encode(get(event)).decode() for event in rows.events]
-    return lambda rows: list(map(get, rows.events))
+        return lambda rows: [msgspec.json.encode(value).decode() for value in read(rows.events)]
+    return lambda rows: read(rows.events)
