@@ -13,8 +13,11 @@
     ├── MissingExtraError     an optional package is needed that is not installed
     └── ExportError           a table could not be written
 
-Misuse by the caller is a plain `ValueError` or `TypeError` that lists the valid choices.
+Misuse by the caller is a plain `ValueError` or `TypeError` that lists the valid choices. The words of a node
+or a server stand in a message with their unprintable characters escaped, and cut.
 """
+
+from chaosnb.text import printable
 
 __all__ = [
     "ChaosnbError",
@@ -28,6 +31,9 @@ __all__ = [
     "TransportError",
     "WaitTimeoutError",
 ]
+
+
+_MOST_WORDS = 500
 
 
 class ChaosnbError(Exception):
@@ -49,7 +55,8 @@ class CredentialsError(ChaosnbError):
         self.code = code
         self.message = message
         super().__init__(
-            f"the node refused this identity: {code}: {message}. The stream has ended. Check the key "
+            f"the node refused this identity: {printable(code, _MOST_WORDS)}: "
+            f"{printable(message, _MOST_WORDS)}. The stream has ended. Check the key "
             "(CHAOSNB_PRIVATE_KEY or identity=) and this machine's clock (a signature older than five "
             "minutes is refused), then open a new stream."
         )
@@ -69,15 +76,15 @@ class TransportError(ChaosnbError):
     Attributes
     ----------
     reason : str
-        What happened.
+        What happened; fit to be shown.
     code : int or None
         The WebSocket close code, where there was one.
     """
 
     def __init__(self, reason: str, *, code: int | None = None) -> None:
-        self.reason = reason
+        self.reason = printable(reason, _MOST_WORDS)
         self.code = code
-        super().__init__(reason if code is None else f"{reason} (close code {code})")
+        super().__init__(self.reason if code is None else f"{self.reason} (close code {code})")
 
 
 class WaitTimeoutError(ChaosnbError, TimeoutError):
@@ -111,7 +118,7 @@ class DebugError(ChaosnbError):
 
     def __init__(self, url: str, reason: str) -> None:
         self.url = url
-        super().__init__(f"{url}: {reason}")
+        super().__init__(f"{url}: {printable(reason, _MOST_WORDS)}")
 
 
 class DevnetError(ChaosnbError):
@@ -142,8 +149,14 @@ class ExportError(ChaosnbError):
     ----------
     table : str
         The table that failed, or the folder.
+    reason : str
+        What happened, and what to do.
     """
 
     def __init__(self, table: str, reason: str) -> None:
         self.table = table
-        super().__init__(f"{table!r} could not be exported: {reason}")
+        self.reason = reason
+        super().__init__(
+            f"{table!r} could not be exported: {reason}. Nothing half-written is left, and what was received "
+            "is still in memory."
+        )

@@ -19,7 +19,7 @@ from chaosnb.ingest.connection import Clock, Connection
 from chaosnb.ingest.http_api import read_debug
 from chaosnb.ingest.session import Batch, Session
 from chaosnb.ingest.status import Status
-from chaosnb.ingest.transport import Connect, TransportName, choose_transport
+from chaosnb.ingest.transport import Connect, Limits, TransportName, choose_transport
 from chaosnb.protocol.events import Event, check_topics
 from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import LoopThread, wait_until
@@ -282,6 +282,7 @@ def stream(
     identity: Identity | None = None,
     retain: str | int | None = None,
     transport: TransportName | Connect | None = None,
+    max_message_bytes: int = 2**20,
     clock: Clock | None = None,
 ) -> Stream:
     """Subscribe to topics of a node and return a `Stream`, whose DataFrames grow as events arrive.
@@ -302,13 +303,16 @@ def stream(
     transport : str or callable, optional
         ``"websockets"``, the default; ``"picows"`` (``pip install "chaosnb[fast]"``), a library in C without
         compression; or a callable that opens the link.
+    max_message_bytes : int
+        The longest message taken, in bytes. A longer one ends the link, which is made anew: both are rows of
+        `incidents`. The default is 1 MiB.
     clock : Clock, optional
         Where time comes from; the default is this machine's.
 
     Raises
     ------
     ValueError, MissingExtraError
-        If a topic, the URL, `retain` or `transport` is not valid, or names what is not installed.
+        If an argument is not valid, or names what is not installed.
 
     Examples
     --------
@@ -321,7 +325,10 @@ def stream(
     wanted = check_topics(topics)
     clock = clock or Clock()
     capture = Capture(clock.monotonic, parse_retention(retain))
-    connect_node = choose_transport(transport, wall_ns=clock.wall_ns)
+    if not isinstance(max_message_bytes, int) or max_message_bytes < 1:
+        raise ValueError(f"max_message_bytes is a number of bytes, at least 1, and not {max_message_bytes!r}")
+    limits = Limits(message_bytes=max_message_bytes)
+    connect_node = choose_transport(transport, wall_ns=clock.wall_ns, limits=limits)
     endpoint = Endpoint(url, identity)
     session = Session(wanted, endpoint.identity)
     connection = Connection(

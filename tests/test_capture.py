@@ -7,6 +7,7 @@ import pytest
 
 from chaosnb.ingest.connection import Incident
 from chaosnb.ingest.gaps import Gap
+from chaosnb.ingest.session import Batch
 from chaosnb.protocol import events as ev
 from chaosnb.protocol.codec import encode
 from chaosnb.protocol.iso8601 import format_timestamp
@@ -117,6 +118,30 @@ def test_long_rejects_are_cut() -> None:
     assert tracemalloc.get_traced_memory()[0] < 8 * 2**20
     tracemalloc.stop()
     assert capture.rejects()["raw"].str.len().tolist() == [65_536] * 50
+
+
+def test_rejects_are_bounded_in_bytes_too() -> None:
+    """Ten thousand long ones would take 640 MB; the newest 16 MiB stay, and all are counted."""
+    capture = Capture()
+    for number in range(400):
+        capture.accept(Batch(rejects=[ev.Reject(b"%05d" % number + b"x" * 65_531, "?", 0)], frames=1))
+    raw = capture.rejects()["raw"]
+    assert capture.rejected == 400
+    assert int(raw.str.len().sum()) == 2**24
+    assert raw.str[:5].astype(int).tolist() == list(range(400 - 256, 400))
+
+
+def test_rejects_and_incidents_cannot_steer_a_terminal() -> None:
+    """Controls and direction marks are shown as their escapes, in reason, raw message and detail."""
+    capture = Capture()
+    capture.accept(Batch(rejects=[ev.Reject("\x1b[2J\0\u202e<b>🦊".encode(), "\x1b]0;x\x07", 0)], frames=1))
+    capture.note(Incident(0, "reconnecting", "bye\r\n\x9b31m\u2066"))
+    assert capture.rejects()[["reason", "raw"]].iloc[0].tolist() == [
+        r"\x1b]0;x\x07",
+        r"\x1b[2J\x00\u202e<b>🦊",
+    ]
+    assert capture.incidents()["detail"].tolist() == [r"bye\r\n\x9b31m\u2066"]
+    assert capture.last_detail == r"bye\r\n\x9b31m\u2066"
 
 
 def test_events_per_second_are_those_of_the_last_five() -> None:

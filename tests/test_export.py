@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import chaosnb
 from chaosnb.errors import ExportError
 from chaosnb.ingest.session import Session
 from chaosnb.protocol.codec import encode
 from chaosnb.protocol.events import Agent, ConsensusDiscussion, Frame
+from chaosnb.protocol.schema import TABLES
 from chaosnb.protocol.signing import Identity
-from chaosnb.store.export import export_frames
+from chaosnb.store.export import DEFUSED, FORMATS, export_frames
 from chaosnb.tables.capture import Capture
 
 LEDGERS = {"gaps", "rejects", "incidents", "drift"}
@@ -40,6 +46,10 @@ def hostile_discussion() -> pd.DataFrame:
         "\r=1",
         "\n=1",
         "  =1",
+        "\N{EM SPACE}=1",
+        "\N{ZERO WIDTH NO-BREAK SPACE}@x",
+        "\N{FULLWIDTH EQUALS SIGN}1",
+        "'=1",
         "plain",
         'say "hi", ok',
         "zwölf 🦄",
@@ -112,12 +122,33 @@ def test_no_text_in_csv_is_a_formula_and_none_is_changed_otherwise(tmp_path: Pat
     export_frames({"said": said}, tmp_path, format="csv", source={})
     with (tmp_path / "said.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["message"].removeprefix("'") for row in rows] == list(said["message"])
     assert {row["agent_id"] for row in rows} == {"'=cmd()"}
-    for row in rows:
-        for value in row.values():
-            assert value is None or value.lstrip()[:1] not in set("=+-@")
-    assert [row["message"] for row in rows][-3:] == list(said["message"])[-3:]
+    assert [row["message"] for row in rows] == [
+        *("'" + text for text in said["message"][:-3]),
+        *said["message"][-3:],
+    ]
+    assert {row["meme_references"] for row in rows} == {'["=1", "x"]'}
+    assert "formulas" in json.loads((tmp_path / "datapackage.json").read_text())["chaosnb"]
+
+
+def test_defusing_can_be_switched_off(tmp_path: Path) -> None:
+    """Then every text is in the file as the agent said it."""
+    said = hostile_discussion()
+    export_frames({"said": said}, tmp_path, format="csv", source={}, defuse_formulas=False)
+    with (tmp_path / "said.csv").open(newline="") as file:
+        assert [row["message"] for row in csv.DictReader(file)] == list(said["message"])
+    assert "formulas" not in json.loads((tmp_path / "datapackage.json").read_text())["chaosnb"]
+
+
+@given(st.lists(st.text(st.sampled_from("'=+-@ \t\r\n\0a\N{EM SPACE}"), max_size=5), min_size=1, max_size=20))
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_was_defused_can_be_told_and_taken_back(tmp_path: Path, texts: list[str]) -> None:
+    """One regular expression gives all texts back, also those that began with quotes before."""
+    export_frames({"t": pd.DataFrame({"text": texts}, dtype="str")}, tmp_path, format="csv", source={})
+    back = pd.read_csv(tmp_path / "t.csv", dtype="str", keep_default_na=False)
+    assert [text.replace("\r\n", "\n") for text in texts] == [
+        text.replace("\r\n", "\n") for text in back["text"].str.replace(DEFUSED, r"\1", regex=True)
+    ]
 
 
 def test_the_description_names_every_file_and_where_the_data_comes_from(tmp_path: Path) -> None:
@@ -151,6 +182,52 @@ def test_a_table_that_cannot_be_written_is_named_and_leaves_no_half_file(tmp_pat
         )
     assert caught.value.table == "mixed"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_export_leaves_an_earlier_one_whole(tmp_path: Path) -> None:
+    """Not one of its files is replaced, though the first table could be written."""
+    export_frames({"a": pd.DataFrame({"x": [1]})}, tmp_path, format="feather", source={})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    frames = {"a": pd.DataFrame({"x": [2]}), "mixed": pd.DataFrame({"a": [1, "x", object()]})}
+    with pytest.raises(ExportError, match="'mixed'"):
+        export_frames(frames, tmp_path, format="feather", source={})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_full_disk_is_one_clear_error_and_the_stream_goes_on(tmp_path: Path, format: str) -> None:
+    """No file may grow beyond 2 kB in this process: it is told so, nothing is left, and later all works."""
+    script = textwrap.dedent(
+        """
+        import os, resource, sys
+        import chaosnb
+        folder, format = sys.argv[1:]
+        with chaosnb.Devnet(rate=400) as node, chaosnb.stream("network", url=node.url) as s:
+            s.wait(events=100, timeout=30)
+            most = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, most[1]))
+            try:
+                s.export(folder, format=format)
+            except chaosnb.ExportError as error:
+                print(error)
+            print(os.listdir(folder))
+            resource.setrlimit(resource.RLIMIT_FSIZE, most)
+            s.wait(events=20, timeout=30)
+            print(s.status.state, len(os.listdir(s.export(folder, format=format))))
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, str(tmp_path / "out"), format],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    error, left, after = done.stdout.splitlines()
+    assert "File too large; make room there, or export to a folder on another disk." in error
+    assert "still in memory" in error
+    assert left == "[]"
+    assert after == f"live {len(TABLES) + len(LEDGERS) + 1}"
 
 
 def test_a_folder_that_cannot_be_made_is_an_export_error(tmp_path: Path) -> None:

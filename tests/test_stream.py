@@ -327,6 +327,8 @@ def test_many_streams_run_side_by_side(node: chaosnb.Devnet) -> None:
         ({"topics": "blocks", "url": "http://node.example"}, "ws://host:port"),
         ({"topics": "blocks", "url": "devnett"}, "'devnet'"),
         ({"topics": "blocks", "url": "ws://node:port"}, "devnet"),
+        ({"topics": "blocks", "url": "devnet", "max_message_bytes": 0}, "at least 1"),
+        ({"topics": "blocks", "url": "devnet", "max_message_bytes": "1MB"}, "number of bytes"),
     ],
 )
 def test_misuse_is_a_value_error_that_lists_what_is_valid(arguments: dict[str, object], message: str) -> None:

@@ -39,6 +39,8 @@ LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 TransportName = Literal["websockets", "picows"]
 
+_TOO_LONG: Final = 1009
+
 
 class Transport(Protocol):
     """A connected link to a node."""
@@ -102,7 +104,13 @@ class Inbox:
     @property
     def loss(self) -> TransportError | None:
         """Why the link is down, if it is."""
-        return None if self._loss is None else TransportError(self._loss[0], code=self._loss[1])
+        if self._loss is None:
+            return None
+        reason, code = self._loss
+        if code == _TOO_LONG:
+            most = f"{self._limits.message_bytes:,}"
+            reason += f"; this side takes at most {most} bytes a message (max_message_bytes= of the stream)"
+        return TransportError(reason, code=code)
 
     def note(self, size: int) -> None:
         """Take note that so many bytes have arrived, and that there may be new frames."""
@@ -182,7 +190,10 @@ async def connect_websocket(
 
 
 def choose_transport(
-    transport: TransportName | Connect | None, *, wall_ns: Callable[[], int] = time.time_ns
+    transport: TransportName | Connect | None,
+    *,
+    wall_ns: Callable[[], int] = time.time_ns,
+    limits: Limits | None = None,
 ) -> Connect:
     """Return what opens the transport of this name.
 
@@ -195,6 +206,8 @@ def choose_transport(
         ``"websockets"``, ``"picows"``, or a callable, returned as it is. None: the automatic choice.
     wall_ns : callable
         The clock that stamps frames, in nanoseconds since the epoch.
+    limits : Limits, optional
+        Of no effect on a callable.
 
     Raises
     ------
@@ -213,7 +226,7 @@ def choose_transport(
     importlib.import_module(f"chaosnb.ingest.transport_{transport or 'websockets'}")
     if transport == "picows":
         importlib.import_module("picows")
-    return partial(connect_websocket, name=transport, wall_ns=wall_ns)
+    return partial(connect_websocket, name=transport, wall_ns=wall_ns, limits=limits)
 
 
 def is_loopback(url: str) -> bool:

@@ -7,7 +7,6 @@ the socket.
 
 from __future__ import annotations
 
-import html
 import threading
 import time
 import weakref
@@ -19,7 +18,7 @@ import ipywidgets as widgets
 
 from chaosnb.figures import FIGURES, Columns
 from chaosnb.notebook.controls import WINDOWS, Controls, release
-from chaosnb.notebook.display import problem_html, status_html, status_text
+from chaosnb.notebook.display import escape, problem_html, status_html, status_text
 from chaosnb.notebook.grid import grid
 from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, has_kernel
 from chaosnb.notebook.source import Source, figure_of, interval_s
@@ -209,7 +208,7 @@ class Dashboard:
         try:
             folder = self._stream.export(controls.folder.value, format=controls.format.value)
             files = sum(1 for path in folder.rglob("*") if path.is_file())
-            controls.message.value = html.escape(f"{files} file{'s' * (files != 1)} written to {folder}")
+            controls.message.value = escape(f"{files} file{'s' * (files != 1)} written to {folder}")
         except Exception as error:
             controls.message.value = problem_html(f"not exported: {type(error).__name__}: {error}")
         controls.export.disabled = False

@@ -1,9 +1,14 @@
-"""How a stream shows itself in a cell and in a terminal. Whatever comes from the node is escaped."""
+"""How a stream shows itself in a cell and in a terminal. Whatever comes from the node is escaped.
+
+Nothing here makes a link or fetches anything: an address within foreign text stays text.
+"""
 
 from __future__ import annotations
 
-from html import escape
+import html
 from typing import TYPE_CHECKING, Final
+
+from chaosnb.text import printable
 
 if TYPE_CHECKING:
     from chaosnb.ingest.status import Status
@@ -11,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STATE_COLOURS",
+    "escape",
     "problem_html",
     "size_text",
     "status_html",
@@ -60,8 +66,8 @@ def stream_html(stream: Stream) -> str:
 def status_text(status: Status) -> str:
     """Return the status in one line of plain text."""
     source = f"{status.url} (simulated)" if status.simulated else status.url
-    line = ", ".join([status.state, source, " ".join(status.topics), *_figures(status)])
-    return line if status.error is None else f"{line}\n{status.error}"
+    line = printable(", ".join([status.state, source, " ".join(status.topics), *_figures(status)]))
+    return line if status.error is None else f"{line}\n{printable(status.error)}"
 
 
 def status_html(status: Status) -> str:
@@ -74,6 +80,17 @@ def status_html(status: Status) -> str:
     if status.error is not None:
         parts.append(problem_html(status.error))
     return " &nbsp;·&nbsp; ".join(parts)
+
+
+def escape(text: str) -> str:
+    r"""Return any text as HTML that shows it, and does nothing else.
+
+    Examples
+    --------
+    >>> escape("<b>\N{RIGHT-TO-LEFT OVERRIDE}</b>")
+    '&lt;b&gt;\\u202e&lt;/b&gt;'
+    """
+    return html.escape(printable(text))
 
 
 def problem_html(text: str) -> str:

@@ -21,6 +21,7 @@ import traitlets
 
 from chaosnb.notebook.delta import Packed, diff, pack, unpack
 from chaosnb.notebook.plotlyjs import OFFER, library
+from chaosnb.text import printable
 
 __all__ = ["STATIC_CONFIG", "LivePlot", "has_kernel"]
 
@@ -150,10 +151,10 @@ class LivePlot(anywidget.AnyWidget):
         Parameters
         ----------
         problem : str
-            Any text, shown as it is; empty to take it away.
+            Any text, shown as text; empty to take it away.
         """
         if not self._shut:
-            self.problem = problem
+            self.problem = printable(problem)
 
     def show(self) -> None:
         """Display the plot here; `close` then leaves a static figure in its place."""

@@ -136,7 +136,10 @@ class Dataset(ABC):
 
     @property
     def rejects(self) -> pd.DataFrame:
-        """The newest 10,000 messages that could not be read: received_at, reason, raw."""
+        """The newest messages that could not be read: received_at, reason, raw.
+
+        At most 10,000 of them and 16 MiB; `status.rejects` counts all.
+        """
         return self._with_source(self._capture.rejects())
 
     @property
@@ -154,14 +157,20 @@ class Dataset(ABC):
         """Rows and bytes of each table."""
         return self._capture.memory()
 
-    def export(self, folder: str | os.PathLike[str], format: str = "parquet") -> Path:
+    def export(
+        self, folder: str | os.PathLike[str], format: str = "parquet", *, defuse_formulas: bool = True
+    ) -> Path:
         """Write every table, the gaps, rejects and incidents into a folder, a file each.
 
         Parameters
         ----------
         folder : path
-            Made if it does not exist; an earlier export in it is replaced.
+            Made if it does not exist; an earlier export in it is replaced, once all files are written.
         format : {"parquet", "csv", "feather", "jsonl"}
+        defuse_formulas : bool
+            Whether CSV gets a ``'`` before text that a spreadsheet would take for a formula (it starts with
+            ``=``, ``+``, ``-``, ``@``, a tab or a line end, perhaps after blanks). False keeps every text as
+            it is; the other formats always do.
 
         Returns
         -------
@@ -182,7 +191,10 @@ class Dataset(ABC):
             "drift": self.drift,
         }
         source = {"source": self.source, "simulated": self.simulated, "topics": self.topics}
-        return export_frames(self.frames() | ledgers, Path(folder), format=format, source=source)
+        frames = self.frames() | ledgers
+        return export_frames(
+            frames, Path(folder), format=format, source=source, defuse_formulas=defuse_formulas
+        )
 
     def _with_source(self, frame: pd.DataFrame) -> pd.DataFrame:
         frame.attrs["source"] = self.source

@@ -1,13 +1,20 @@
-"""Export: a folder with one file a table, and a ``datapackage.json`` that says what they hold.
+r"""Export: a folder with one file a table, and a ``datapackage.json`` that says what they hold.
 
-A file takes its name only when it is complete. Text that a spreadsheet would take for a formula gets a
-leading ``'`` in CSV, as OWASP recommends ("CSV Injection"); the other formats keep it as it is.
+No file takes its name before all are complete. Text that a spreadsheet would take for a formula gets a
+leading ``'`` in CSV, as OWASP recommends ("CSV Injection"); the other formats keep it as it is. Where quotes
+stand before the formula already there is one more, so that taking one away gives every text back as it was::
+
+    column.str.replace(chaosnb.store.export.DEFUSED, r"\1", regex=True)
 """
 
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
+import re
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +27,15 @@ import pyarrow.parquet
 from chaosnb.errors import ExportError
 from chaosnb.protocol.schema import TABLES
 
-__all__ = ["FORMATS", "export_frames"]
+__all__ = ["DEFUSED", "FORMATS", "export_frames"]
 
-_FORMULA_STARTS: Final = r"^\s*[=+\-@\t\r\n]"
+# Blanks and what cannot be seen, which a spreadsheet may skip; and the signs in their wide forms, too.
+_UNSEEN: Final = "[\0-\x20\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]*"
+_FORMULA: Final = f"'*(?:[\t\r\n]|{_UNSEEN}[=+\\-@＝＋－＠])"
+_BEFORE_FORMULA: Final = f"^({_FORMULA})"
+DEFUSED: Final = f"^'({_FORMULA})"
+"""What was defused: a regular expression whose first group is the text without the quote put before it."""
+
 _FIELD_TYPES: Final = {
     "time": "datetime",
     "integer": "integer",
@@ -34,7 +47,12 @@ _FIELD_TYPES: Final = {
 
 
 def export_frames(
-    frames: Mapping[str, pd.DataFrame], folder: Path, *, format: str, source: Mapping[str, Any]
+    frames: Mapping[str, pd.DataFrame],
+    folder: Path,
+    *,
+    format: str,
+    source: Mapping[str, Any],
+    defuse_formulas: bool = True,
 ) -> Path:
     """Write each frame to ``folder/NAME.format`` and describe them in ``folder/datapackage.json``.
 
@@ -46,6 +64,8 @@ def export_frames(
     format : {"parquet", "csv", "feather", "jsonl"}
     source : mapping
         Where the data comes from, as JSON values; stands in the description.
+    defuse_formulas : bool
+        Whether CSV gets a ``'`` before text that a spreadsheet would take for a formula.
 
     Returns
     -------
@@ -67,34 +87,41 @@ def export_frames(
             "folder, and the format by format=. For one table use pandas: s.block_validation.to_csv(...)"
         )
     earlier = _files_of(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(str(folder), f"{error}") from error
-    for name, frame in frames.items():
-        _write(name, folder / f"{name}.{format}", lambda path, frame=frame: FORMATS[format](frame, path))  # type: ignore[misc]
+    defused = format == "csv" and defuse_formulas
     package = {
         "name": "chaosnb-export",
-        "chaosnb": dict(source),
+        "chaosnb": {**source, **({"formulas": "defused by a leading '"} if defused else {})},
         "resources": [_resource(name, frame, format) for name, frame in frames.items()],
     }
     text = json.dumps(package, indent=2, ensure_ascii=False) + "\n"
-    _write(
-        "datapackage.json", folder / "datapackage.json", lambda path: path.write_text(text, encoding="utf-8")
-    )
-    for stale in earlier - _files_of(folder):
-        (folder / stale).unlink(missing_ok=True)
+    step = str(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Within the folder, so that the finished files need only be renamed; it goes whatever happens.
+        with tempfile.TemporaryDirectory(
+            prefix=".unfinished-", dir=folder, ignore_cleanup_errors=True
+        ) as unfinished:
+            for step, frame in frames.items():
+                FORMATS[format](_defused(frame) if defused else frame, Path(unfinished, f"{step}.{format}"))
+            step = "datapackage"
+            Path(unfinished, "datapackage.json").write_text(text, encoding="utf-8")
+            # The description comes last: while it is the earlier one, so may some of the files be.
+            for step in [*(f"{name}.{format}" for name in frames), "datapackage.json"]:
+                Path(unfinished, step).replace(folder / step)
+        for stale in earlier - _files_of(folder):
+            (folder / stale).unlink(missing_ok=True)
+    except Exception as error:
+        raise ExportError(step, _reason(error)) from error
     return folder
 
 
-def _write(table: str, target: Path, write: Callable[[Path], Any]) -> None:
-    unfinished = target.with_name(f".{target.name}.part")
-    try:
-        write(unfinished)
-        unfinished.replace(target)
-    except Exception as error:
-        unfinished.unlink(missing_ok=True)
-        raise ExportError(table, f"{type(error).__name__}: {error}") from error
+def _reason(error: Exception) -> str:
+    if not isinstance(error, OSError) or error.errno is None:
+        return f"{type(error).__name__}: {error}"
+    words = os.strerror(error.errno)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{words}; make room there, or export to a folder on another disk"
+    return f"{words}; export to a folder that you may write to"
 
 
 def _files_of(folder: Path) -> set[str]:
@@ -123,14 +150,8 @@ def _write_jsonl(frame: pd.DataFrame, path: Path) -> None:
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     plain = _plain(frame)
     for name in plain.columns:
-        column = plain[name]
-        if _is_list(column):
-            plain[name] = column.map(lambda value: json.dumps(value, ensure_ascii=False))
-        elif not pd.api.types.is_numeric_dtype(column.dtype) and not isinstance(
-            column.dtype, pd.DatetimeTZDtype
-        ):
-            text = column.astype("str")
-            plain[name] = text.where(~text.str.contains(_FORMULA_STARTS, na=False), "'" + text)
+        if _is_list(plain[name]):
+            plain[name] = plain[name].map(lambda value: json.dumps(value, ensure_ascii=False))
     # Quoted in any case: a bare carriage return would end the row for some readers.
     plain.to_csv(path, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ", quoting=csv.QUOTE_NONNUMERIC)
 
@@ -162,6 +183,17 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
         name: list(frame[name]) for name in frame.columns if isinstance(frame[name].dtype, pd.ArrowDtype)
     }
     return frame.assign(**{name: pd.Series(values, frame.index, object) for name, values in lists.items()})
+
+
+def _defused(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with a quote before text that starts like a formula; lists start with a bracket."""
+    before, texts = re.compile(_BEFORE_FORMULA), {}
+    for name, column in frame.items():
+        if isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype):
+            texts[str(name)] = column.astype("str").str.replace(before, r"'\1", regex=True)
+        elif column.dtype == object:
+            texts[str(name)] = column.map(lambda v: before.sub(r"'\1", v) if isinstance(v, str) else v)
+    return frame.assign(**texts)
 
 
 def _is_list(column: pd.Series[Any]) -> bool:

@@ -22,12 +22,14 @@ from chaosnb.protocol.schema import TABLES
 from chaosnb.tables.aggregates import Aggregates
 from chaosnb.tables.retention import Retention
 from chaosnb.tables.table import Table
+from chaosnb.text import printable
 
 __all__ = ["Capture", "drift_frame", "gap_frame"]
 
 _KEPT_REJECTS: Final = 10_000
 _KEPT_INCIDENTS: Final = 10_000
 _KEPT_REJECT_BYTES: Final = 65_536
+_KEPT_REJECTS_BYTES: Final = 2**24
 _RATE_SPAN_S: Final = 5.0
 
 
@@ -62,7 +64,8 @@ class Capture:
         self._retention = retention or Retention()
         self._rows_since_look = 0
         self._latest_us = -(2**63)
-        self._rejects: deque[Reject] = deque(maxlen=_KEPT_REJECTS)
+        self._rejects: deque[Reject] = deque()
+        self._rejects_bytes = 0
         self._incidents: deque[Incident] = deque(maxlen=_KEPT_INCIDENTS)
         self._recent: deque[tuple[float, int]] = deque()
         self._lock = threading.Lock()
@@ -80,7 +83,7 @@ class Capture:
             self.frames += batch.frames
             self.filtered += batch.filtered
             self.rejected += len(batch.rejects)
-            self._rejects.extend(map(_kept, batch.rejects))
+            self._keep(batch.rejects)
             self._recent.append((now, events))
             self._forget(now)
         newest = [rows.received_at_ns[-1] / 1e9 - int(rows.timestamp_us[-1]) / 1e6 for rows in batch.timed]
@@ -98,7 +101,7 @@ class Capture:
     def last_detail(self) -> str | None:
         """What the newest incident says happened."""
         with self._lock:
-            return self._incidents[-1].detail if self._incidents else None
+            return printable(self._incidents[-1].detail) if self._incidents else None
 
     @property
     def events_per_s(self) -> float:
@@ -126,13 +129,16 @@ class Capture:
         )
 
     def rejects(self) -> pd.DataFrame:
-        """Return the newest messages that could not be read: received_at, reason, raw."""
+        """Return the newest messages that could not be read: received_at, reason, raw.
+
+        At most 10,000 of them and 16 MiB, each cut to 64 KiB; what cannot be printed is escaped.
+        """
         with self._lock:
             rejects = list(self._rejects)
         return pd.DataFrame(
             {
                 "received_at": _times([reject.received_at_ns for reject in rejects]),
-                "reason": _texts([reject.reason for reject in rejects]),
+                "reason": _texts([printable(reject.reason) for reject in rejects]),
                 "raw": _texts([_shown(reject.raw) for reject in rejects]),
             }
         )
@@ -145,7 +151,7 @@ class Capture:
             {
                 "timestamp": _times([incident.at_ns for incident in incidents]),
                 "state": pd.Categorical([incident.state for incident in incidents]),
-                "detail": _texts([incident.detail for incident in incidents]),
+                "detail": _texts([printable(incident.detail) for incident in incidents]),
                 "code": _texts([incident.code for incident in incidents]),
                 "delay_s": np.array([incident.delay_s for incident in incidents], dtype=float),
             }
@@ -160,6 +166,13 @@ class Capture:
         if self._rows_since_look > self._retention.rows_between_looks:
             self._rows_since_look = 0
             self._retention.apply(self.tables.values(), self._latest_us)
+
+    def _keep(self, rejects: list[Reject]) -> None:
+        for reject in map(_kept, rejects[-_KEPT_REJECTS:]):
+            self._rejects.append(reject)
+            self._rejects_bytes += len(reject.raw)
+        while len(self._rejects) > _KEPT_REJECTS or self._rejects_bytes > _KEPT_REJECTS_BYTES:
+            self._rejects_bytes -= len(self._rejects.popleft().raw)
 
     def _forget(self, now: float) -> None:
         while self._recent and self._recent[0][0] < now - _RATE_SPAN_S:
@@ -184,7 +197,7 @@ def gap_frame(gaps: list[Gap]) -> pd.DataFrame:
 def drift_frame(drift: Counter[str]) -> pd.DataFrame:
     """Return how often the node sent what the protocol does not name: drift, count."""
     return pd.DataFrame(
-        {"drift": _texts(list(drift)), "count": np.array(list(drift.values()), dtype="int64")}
+        {"drift": _texts(list(map(printable, drift))), "count": np.array(list(drift.values()), dtype="int64")}
     )
 
 
@@ -206,4 +219,4 @@ def _kept(reject: Reject) -> Reject:
 
 
 def _shown(raw: bytes) -> str:
-    return raw.decode("utf-8", "backslashreplace")
+    return printable(raw.decode("utf-8", "backslashreplace"))
