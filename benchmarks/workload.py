@@ -101,11 +101,19 @@ def cpu_ms(work: Callable[[], object]) -> float:
     return (time.process_time() - start) * 1e3
 
 
-def interleaved(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Run every work in turn, `rounds` times over, and return the median CPU milliseconds of each."""
+def interleaved(
+    works: dict[str, Callable[[], object]],
+    rounds: int,
+    before: Callable[[str], object] = lambda name: None,
+) -> dict[str, float]:
+    """Run every work in turn, `rounds` times over, and return the median CPU milliseconds of each.
+
+    `before`, which is not timed, is called with the name of the work that is next.
+    """
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
+            before(name)
             taken[name].append(cpu_ms(work))
     return {name: statistics.median(times) for name, times in taken.items()}
 
