@@ -7,7 +7,8 @@ owner, and only if no value that a snapshot shows is ever written again: what mu
 mark moves to a new array.
 
 When room runs short, the rows move to a larger array piece by piece, some with each append, so that no append
-pauses for a copy of everything.
+pauses for a copy of everything. Where the system gives memory only as it is written to, a large array reserves
+room far ahead, so that moves, during which the rows are there twice, are rare.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ __all__ = ["GrowableBuffer"]
 
 # Pieces of this many rows take about a millisecond to copy, which no append is to exceed by much.
 _HUGE_PAGE: Final = 2**21
+_GROWTH: Final = 2
+_GROWTH_RESERVED: Final = 16
+_RESERVES: Final = hasattr(mmap, "MADV_NOHUGEPAGE")
 _STEP_ROWS: Final = 2**13
 # From three quarters full on, four rows copied for each that is added: done before the last quarter is full.
 _MOVE_FROM: Final = 0.75
@@ -107,22 +111,30 @@ class GrowableBuffer:
 
     def _continue_move(self, rows: int) -> None:
         if self._next is None:
-            # Half of the old array at least, so that one with few rows left shrinks step by step.
-            room = len(self) + max(len(self), len(self.values) // 2)
-            self._next = _room(max(room, self._least), self.values.dtype)
-            self._next_start = self._copied = self._start
+            self._begin_move(0)
+        assert self._next is not None
         stop = min(self._copied + rows, self._end)
         self._next[self._copied - self._next_start : stop - self._next_start] = self.values[
             self._copied : stop
         ]
         self._copied = stop
+        if stop == self._end:
+            self._go_on_in(self._next, self._next_start)
 
     def _finish_move(self, room: int) -> None:
         if self._next is None or self._end - self._next_start + room > len(self._next):
-            self._next = _room(2 * (len(self) + room), self.values.dtype)
-            self._next_start = self._copied = self._start
+            self._begin_move(room)
         self._continue_move(self._end)
-        self._go_on_in(self._next, self._next_start)
+
+    def _begin_move(self, room: int) -> None:
+        if self._start:
+            # Half of the old array at least, so that one with few rows left shrinks step by step.
+            rows = len(self) + max(len(self), len(self.values) // 2)
+        else:
+            large = _RESERVES and self.nbytes >= _HUGE_PAGE // 2
+            rows = len(self) * (_GROWTH_RESERVED if large else _GROWTH)
+        self._next = _room(max(rows, self._least, _GROWTH * (len(self) + room)), self.values.dtype)
+        self._next_start = self._copied = self._start
 
     def _go_on_in(self, values: npt.NDArray[Any], old_start: int) -> None:
         self.values, self.owner, self._shown, self._next = values, None, 0, None
@@ -132,7 +144,7 @@ class GrowableBuffer:
 def _room(rows: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Return an array of zeros whose memory is taken only as it is written to."""
     size = rows * dtype.itemsize
-    if size < _HUGE_PAGE or not hasattr(mmap, "MADV_NOHUGEPAGE"):
+    if size < _HUGE_PAGE or not _RESERVES:
         return np.zeros(rows, dtype=dtype)
     # The first write to a huge page pauses until all its two megabytes are zeroed.
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
