@@ -66,7 +66,7 @@ class Stream(Dataset):
         """How the stream stands now."""
         capture = self._capture
         failure = self._failure()
-        error = None if failure is None else str(failure)
+        error = None if failure is None else _describe(failure)
         if error is None and self._connection.state == "reconnecting":
             error = capture.last_detail
         return Status(
@@ -270,7 +270,7 @@ class Stream(Dataset):
         if isinstance(failure, CredentialsError):
             raise CredentialsError(failure.code, failure.message)
         raise ChaosnbError(
-            f"the stream's thread failed with {type(failure).__name__}: {failure}. What it received until "
+            f"the stream's thread failed with {_describe(failure)}. What it received until "
             "then can still be read; open a new stream to go on, and please report this"
         ) from failure
 
@@ -378,6 +378,10 @@ async def _pump(connection: Connection, capture: Capture) -> None:
     async with aclosing(connection.batches()) as batches:
         async for batch in batches:
             capture.accept(batch)
+
+
+def _describe(failure: BaseException) -> str:
+    return str(failure) if isinstance(failure, ChaosnbError) else f"{type(failure).__name__}: {failure}"
 
 
 def _end(thread: LoopThread, endpoint: Endpoint) -> None:

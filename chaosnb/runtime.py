@@ -11,6 +11,7 @@ import importlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 __all__ = ["LoopThread", "run", "wait_until"]
@@ -60,7 +61,9 @@ class LoopThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            # These two end a loop at once; who waits for the coroutine that raised them is told below.
+            with suppress(SystemExit, KeyboardInterrupt):
+                self._loop.run_forever()
             tasks = asyncio.all_tasks(self._loop)
             for task in tasks:
                 task.cancel()

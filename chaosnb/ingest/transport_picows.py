@@ -91,7 +91,8 @@ async def connect_picows(
             raise TransportError(f"the server answered with HTTP status {error.response.status:d}") from error
         if isinstance(error, picows.WSHandshakeError):
             raise TransportError(f"the WebSocket handshake failed: {error}") from error
-        if isinstance(error, OSError | picows.WSError):
+        # The ValueError comes of a redirect to what is no address.
+        if isinstance(error, OSError | picows.WSError | ValueError):
             raise TransportError(describe(error)) from error
         raise
 

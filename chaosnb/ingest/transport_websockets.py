@@ -76,7 +76,12 @@ async def connect_websockets(
         raise TransportError(f"the server answered with HTTP status {error.response.status_code}") from error
     except InvalidHandshake as error:
         raise TransportError(f"the WebSocket handshake failed: {error}") from error
-    except (OSError, WebSocketException, EOFError) as error:
+    except (
+        OSError,
+        WebSocketException,
+        EOFError,
+        ValueError,
+    ) as error:  # the last by a redirect to no address
         raise TransportError(describe(error)) from error
     return WebsocketsTransport(connection)  # type: ignore[arg-type]
 
@@ -157,7 +162,8 @@ class FrameConnection(ClientConnection):
         if opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             super().process_event(event)
         elif not self._dropping:
-            self._fragments.append(bytes(event.data))
+            if event.data:  # without content, a node could send them for ever
+                self._fragments.append(bytes(event.data))
             if event.fin:
                 data = b"".join(self._fragments)
                 self._fragments.clear()
