@@ -65,6 +65,8 @@ FORBIDDEN = {
     "ingest/session.py": "asyncio time socket",
     "ingest/ordering.py": "asyncio time socket",
     "ingest/gaps.py": "asyncio time socket",
+    "ingest/chain.py": "asyncio time socket",
+    "ingest/progress.py": "asyncio time socket",
 }
 # Foreign modules that only these paths may import.
 RESERVED = {

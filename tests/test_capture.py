@@ -6,13 +6,12 @@ import pandas as pd
 import pytest
 
 from chaosnb.ingest.connection import Incident
-from chaosnb.ingest.gaps import Gap
 from chaosnb.ingest.session import Batch
 from chaosnb.protocol import events as ev
 from chaosnb.protocol.codec import encode
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.protocol.schema import TABLES
-from chaosnb.tables.capture import Capture, drift_frame, gap_frame
+from chaosnb.tables.capture import Capture, drift_frame
 from tests.event_strategies import START_US, batch_of, new_session
 
 MOMENT = pd.Timestamp(START_US, unit="us", tz="UTC")
@@ -213,29 +212,6 @@ def test_incidents_are_bounded() -> None:
         capture.note(Incident(number * 1_000, "reconnecting", str(number)))
     details = capture.incidents()["detail"]
     assert (len(details), details.iloc[0], details.iloc[-1]) == (10_000, "5", "10004")
-
-
-def test_gaps_are_shown_with_their_length() -> None:
-    """A gap has a start, an end and a length, and while it lasts neither end nor length."""
-    over = Gap(
-        START_US * 1_000, START_US * 1_000 + 1_500_000_000, "disconnected", ("blocks", "memes"), "possible"
-    )
-    frame = gap_frame([over, Gap(START_US * 1_000, None, "disconnected", (), "certain")])
-    assert list(frame.columns) == ["start", "end", "duration_s", "cause", "topics", "certainty"]
-    assert frame["start"].tolist() == [MOMENT, MOMENT]
-    assert frame["end"].iloc[0] == MOMENT + pd.Timedelta("1.5s")
-    assert frame["end"].isna().tolist() == [False, True]
-    assert frame["duration_s"].iloc[0] == 1.5
-    assert frame["duration_s"].isna().tolist() == [False, True]
-    assert frame["topics"].tolist() == [["blocks", "memes"], []]
-    assert frame["certainty"].tolist() == ["possible", "certain"]
-
-
-def test_without_gaps_their_frame_has_its_columns() -> None:
-    """An empty list of gaps has the columns and the time dtypes of a full one."""
-    frame = gap_frame([])
-    assert list(frame.columns) == ["start", "end", "duration_s", "cause", "topics", "certainty"]
-    assert [str(frame[name].dtype) for name in ("start", "end", "duration_s")] == [UTC_US, UTC_US, "float64"]
 
 
 def test_drift_is_listed_with_its_counts() -> None:

@@ -147,6 +147,8 @@ class Connection:
         if self.state != "live":
             self._enter("live", "the node answers")
             self.ledger.close(frames[0].received_at_ns)
+        self.ledger.watch(self._session.topics)
+        self.ledger.feed(batch)
         return batch
 
     async def _send(self, messages: list[str]) -> None:
@@ -161,7 +163,7 @@ class Connection:
         delay_s = self._random.uniform(0, min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2**self._attempt))
         self._attempt = min(self._attempt + 1, 16)
         if self.state == "live":
-            self.ledger.open(now_ns, self._session.topics)
+            self.ledger.open("disconnected", now_ns, self._session.topics)
         detail = error.reason if error.code is None else f"the link was lost: {error.reason}"
         code = None if error.code is None else str(error.code)
         self._enter("reconnecting", detail, code=code, delay_s=delay_s)

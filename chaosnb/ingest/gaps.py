@@ -1,43 +1,314 @@
-"""The ledger of gaps: every span in which events may have been missed, since the protocol has no backfill."""
+"""The ledger of gaps: every span in which events may have been missed, since the protocol has no backfill.
+
+Pure: no clock, no I/O. It is fed with what arrives, in order of arrival, and told when the link is lost.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import numpy as np
 from msgspec import Struct
 
-__all__ = ["Gap", "GapLedger"]
+from chaosnb.ingest.chain import BlockChain, Hole
+from chaosnb.ingest.progress import Progress
+from chaosnb.ingest.session import Batch, Rows
+from chaosnb.protocol.events import TOPICS, events_of
+
+__all__ = ["CAUSES", "Cause", "Gap", "GapLedger"]
+
+Cause = Literal["disconnected", "stale", "server_overload", "height_jump", "unknown_parent", "evicted"]
+
+CAUSES: Final[tuple[Cause, ...]] = (
+    "disconnected",
+    "stale",
+    "server_overload",
+    "height_jump",
+    "unknown_parent",
+    "evicted",
+)
+"""Why events are missing: a lost, silent or overloaded link, a hole in the chain, or retention."""
+
+_LATENESS_S: Final = 2.0
+_KEPT_LOSSES: Final = 10_000
 
 
-class Gap(Struct):
-    """A span without a link. Times are nanoseconds since the epoch; `end_ns` is None while it lasts."""
+class Gap(Struct, frozen=True):
+    """A span in which events are missing.
 
-    start_ns: int
-    end_ns: int | None
-    cause: str
+    Attributes
+    ----------
+    start_us : int
+        Event time, in microseconds since the epoch.
+    end_us : int or None
+        None while it lasts.
+    cause : str
+        One of `CAUSES`.
+    topics : tuple of str
+        Whose events are missing.
+    certainty : str
+        ``certain`` where hashes prove that something is missing, ``possible`` where nothing can.
+    heights : range
+        The heights at which a block is missing.
+    detail : str
+    """
+
+    start_us: int
+    end_us: int | None
+    cause: Cause
     topics: tuple[str, ...]
-    certainty: str
+    certainty: Literal["certain", "possible"]
+    heights: range = range(0)
+    detail: str = ""
+
+
+class _Loss(Struct):
+    """A span without a link; `by_arrival` where no event came before it."""
+
+    start_us: int
+    cause: Cause
+    topics: tuple[str, ...]
+    by_arrival: bool
+    end_us: int | None = None
+    closed_us: int | None = None  # the time of arrival, until an event tells its own
+    seen_us: int | None = None
+    joined: int = 1
 
 
 class GapLedger:
-    """Keeps the gaps of one stream, oldest first.
+    """Keeps the gaps of one stream.
+
+    **Times are event time**, the node's clock, so that a gap lies where the events lie that it concerns, in
+    a plot, in an export and in a replay at any speed.
+
+    A lost link spans from the newest event received before to the oldest newer one received after. An event
+    that was under way out of order may lie outside of that, so the span is widened on both sides by as much
+    disorder as the feed has shown (nothing in a feed that comes in order, at most `lateness`); stamps that
+    lie far off the others' do not count. Where no event came before or after, the time of arrival stands in.
+    A span is taken to be ``possible`` however short, since the protocol cannot tell whether anything was
+    sent in it. A replay that reaches back into a lost span ends it where the replay begins.
+
+    **Blocks** are the exception: each names its parent, so that a parent that never came is a ``certain``
+    hole, see `chaosnb.ingest.chain.BlockChain`; it spans from the next lower block received to the child. A
+    jump over a lost link is a row of its own. A block that comes late closes its hole, which is then listed
+    no more, but counted in `closed`.
+
+    **Evicted** rows are ``certain`` too: one row a table, from the first event to what was forgotten last.
+
+    Memory is bounded: of more than 10,000 lost links, or holes, the oldest become one row that spans them.
+
+    Parameters
+    ----------
+    lateness_s : float
+        How far out of order events may come, in seconds of event time.
 
     Examples
     --------
     >>> ledger = GapLedger()
-    >>> ledger.open(1_000, ("blocks",))
-    >>> ledger.close(5_000)
-    >>> ledger.gaps
-    [Gap(start_ns=1000, end_ns=5000, cause='disconnected', topics=('blocks',), certainty='possible')]
+    >>> ledger.open("disconnected", 1_000_000, ("blocks",))
+    >>> ledger.close(5_000_000)
+    >>> [(gap.start_us, gap.end_us, gap.cause, gap.certainty) for gap in ledger.gaps]
+    [(1000, 5000, 'disconnected', 'possible')]
     """
 
-    def __init__(self) -> None:
-        self.gaps: list[Gap] = []
+    def __init__(self, *, lateness_s: float = _LATENESS_S) -> None:
+        self._lateness_us = round(lateness_s * 1e6)
+        self._progress = Progress(lateness_us=self._lateness_us)
+        self._chain = BlockChain(lateness_us=self._lateness_us)
+        self._first_us: int | None = None
+        self._topics: tuple[str, ...] = ()
+        self._since_us: dict[str, int] = {}
+        self._losses: list[_Loss] = []
+        self._evicted: dict[str, Gap] = {}
+        self._changes = 0
+        self._gaps: tuple[tuple[int, ...], list[Gap]] = ((), [])
+        self._lock = threading.Lock()
 
-    def open(self, start_ns: int, topics: tuple[str, ...]) -> None:
-        """Note that the link is down since `start_ns`; does nothing while a gap is open."""
-        if not (self.gaps and self.gaps[-1].end_ns is None):
-            self.gaps.append(Gap(start_ns, None, "disconnected", topics, "possible"))
+    def open(self, cause: Cause, start_ns: int, topics: Sequence[str]) -> None:
+        """Note that the link is lost or silent.
+
+        Does nothing while a gap is open; one that no newer event has followed yet goes on.
+
+        Parameters
+        ----------
+        cause : {"disconnected", "stale", "server_overload"}
+        start_ns : int
+            When, in nanoseconds since the epoch; used only where no event has come.
+        topics : sequence of str
+            What is subscribed.
+        """
+        with self._lock:
+            self._changes += 1
+            if (last := self._unresolved()) is not None:
+                last.closed_us = None
+                return
+            newest_us = self._progress.newest_us
+            by_arrival = newest_us is None
+            start_us = start_ns // 1_000 if newest_us is None else newest_us
+            self._losses.append(_Loss(start_us, cause, tuple(topics), by_arrival))
+            if len(self._losses) > _KEPT_LOSSES:
+                self._losses[:2] = [_joined(*self._losses[:2])]
 
     def close(self, end_ns: int) -> None:
-        """Note that frames come again; does nothing where no gap is open."""
-        if self.gaps and self.gaps[-1].end_ns is None:
-            self.gaps[-1].end_ns = end_ns
+        """Note that frames come again, at a time in nanoseconds; does nothing where no gap is open."""
+        with self._lock:
+            last = self._unresolved()
+            if last is not None and last.closed_us is None:
+                last.closed_us = end_ns // 1_000
+                last.end_us = last.seen_us
+                self._changes += 1
+
+    def watch(self, topics: Sequence[str]) -> None:
+        """Note what was subscribed when the next batch was read."""
+        with self._lock:
+            self._topics = tuple(topics)
+            if "blocks" not in topics:
+                self._chain.pause()
+
+    def feed(self, batch: Batch) -> None:
+        """Take in what arrived; each batch once, in order of arrival."""
+        with self._lock:
+            if not batch.timed:
+                return
+            self._watch(batch)
+            self._resolve(batch)
+            self._progress.feed(batch.timed)
+            if (rows := batch.rows.get("block_proposal")) is not None:
+                for block, at_us in zip(rows.events, rows.timestamp_us.tolist(), strict=True):
+                    self._chain.feed(block, at_us)
+            if self._chain.waiting and (now_us := self._progress.newest_us) is not None:
+                self._chain.advance(now_us)
+
+    def evict(self, table: str, before_us: int) -> None:
+        """Note that rows of a table from before this event time, or of this very time, are forgotten."""
+        with self._lock:
+            start_us = before_us if self._first_us is None else min(self._first_us, before_us)
+            if (old := self._evicted.get(table)) is not None:
+                start_us, before_us = old.start_us, max(before_us, old.end_us or before_us)
+            topics = tuple(topic for topic, tables in TOPICS.items() if table in tables)
+            subscribed = tuple(topic for topic in topics if topic in self._since_us)
+            detail = f"rows of {table} that retention forgot"
+            self._evicted[table] = Gap(
+                start_us, before_us, "evicted", subscribed or topics, "certain", detail=detail
+            )
+            self._changes += 1
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """The gaps by start; the same list until something changes, so not to be changed by the caller."""
+        with self._lock:
+            key = (self._changes, self._chain.version, self._progress.disorder_us)
+            if key != self._gaps[0]:
+                gaps = [self._lost(loss) for loss in self._losses]
+                gaps += map(_hole, self._chain.holes)
+                gaps += self._evicted.values()
+                self._gaps = (key, sorted(gaps, key=lambda gap: gap.start_us))
+            return self._gaps[1]
+
+    @property
+    def closed(self) -> int:
+        """How many holes in the chain were closed by blocks that came late."""
+        with self._lock:
+            return self._chain.closed
+
+    def complete(self, start_us: int, end_us: int, topics: Sequence[str] | None = None) -> bool:
+        """Return whether all events of a span were received and are kept, as far as that can be proved.
+
+        Parameters
+        ----------
+        start_us, end_us : int
+            Event time in microseconds since the epoch, both included.
+        topics : sequence of str, optional
+            Of which events; None: of all that are subscribed.
+
+        Returns
+        -------
+        bool
+            True if the topics were watched from before `start_us` on, the feed is `lateness` past `end_us`,
+            no gap of either certainty touches the span, and no block in it has a missing parent.
+        """
+        with self._lock:
+            now_us = self._progress.newest_us
+            asked = self._since_us.keys() if topics is None else set(topics)
+            if now_us is None or not asked or not asked <= self._since_us.keys():
+                return False
+            since_us = max(self._since_us[topic] for topic in asked) + self._progress.disorder_us
+            if start_us < since_us or end_us > now_us - self._lateness_us:
+                return False
+            gaps = [self._lost(loss, final=False) for loss in self._losses]
+            gaps += [*map(_hole, self._chain.doubts), *self._evicted.values()]
+            return not any(
+                gap.start_us <= end_us
+                and (gap.end_us is None or gap.end_us >= start_us)
+                and not asked.isdisjoint(gap.topics)
+                for gap in gaps
+            )
+
+    def _unresolved(self) -> _Loss | None:
+        """Return the gap that is open, or that no newer event has followed."""
+        return self._losses[-1] if self._losses and self._losses[-1].end_us is None else None
+
+    def _watch(self, batch: Batch) -> None:
+        """Note from when on each topic is watched: from its first event."""
+        first_us = _first_us(batch.timed)
+        if self._first_us is None:
+            self._first_us = first_us
+        for topic in [topic for topic in self._since_us if topic not in self._topics]:
+            del self._since_us[topic]
+        before = tuple(self._since_us)
+        for topic in [topic for topic in self._topics if topic not in self._since_us]:
+            # Its own events alone prove that the node has taken the subscription in.
+            own = events_of([topic]) - events_of(before)
+            if not before or not own:
+                self._since_us[topic] = first_us
+            elif came := [batch.rows[table] for table in own & batch.rows.keys()]:
+                self._since_us[topic] = _first_us(came)
+
+    def _resolve(self, batch: Batch) -> None:
+        """End the gap that waits for it with the oldest event that is newer than its start."""
+        if (last := self._unresolved()) is None:
+            return
+        times = np.concatenate([rows.timestamp_us for rows in batch.timed])
+        newer = times if last.by_arrival else times[times > last.start_us]
+        if not newer.size:
+            return
+        last.seen_us = int(newer.min())
+        if last.closed_us is not None:
+            last.end_us = last.seen_us
+            self._changes += 1
+
+    def _lost(self, loss: _Loss, *, final: bool = True) -> Gap:
+        """Return a lost link as a gap; where that is not `final`, time of arrival does not end it."""
+        widened_us = self._progress.disorder_us
+        start_us, end_us = loss.start_us, None
+        if loss.end_us is not None:
+            # Where no event came before it, the start is by another clock than the end.
+            start_us, end_us = min(start_us, loss.end_us), loss.end_us + widened_us
+        elif final and loss.closed_us is not None:
+            end_us = max(start_us, loss.closed_us)
+        if not loss.by_arrival:
+            start_us -= widened_us
+        detail = f"{loss.joined:,} losses of the link in one row" if loss.joined > 1 else ""
+        return Gap(start_us, end_us, loss.cause, loss.topics, "possible", detail=detail)
+
+
+def _first_us(parts: Sequence[Rows]) -> int:
+    """Return the event time of what arrived first."""
+    return int(min(parts, key=lambda rows: int(rows.seq[0])).timestamp_us[0])
+
+
+def _joined(old: _Loss, new: _Loss) -> _Loss:
+    """Return what stands for two lost links that are over."""
+    topics = tuple(dict.fromkeys([*old.topics, *new.topics]))
+    start_us, joined = min(old.start_us, new.start_us), old.joined + new.joined
+    return _Loss(start_us, "disconnected", topics, old.by_arrival, new.end_us, joined=joined)
+
+
+def _hole(hole: Hole) -> Gap:
+    heights, detail = hole.heights, ""
+    if hole.joined > 1:
+        detail = f"{hole.joined:,} holes between heights {heights[0]:,} and {heights[-1]:,} in one row"
+        heights = range(0)
+    return Gap(hole.start_us, hole.end_us, hole.cause, ("blocks",), "certain", heights, detail)

@@ -5,18 +5,25 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.ingest.gaps import GapLedger
+from chaosnb.ingest.gaps import Gap, GapLedger
+from chaosnb.protocol.events import check_topics
 from chaosnb.protocol.schema import TABLES
 from chaosnb.store.export import export_frames
-from chaosnb.tables.capture import Capture, drift_frame, gap_frame
+from chaosnb.tables.capture import Capture, drift_frame
+from chaosnb.tables.ledgers import gap_frame
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "Time"]
+
+Time = str | datetime | pd.Timestamp
+"""What stands for a moment; without a zone it is UTC."""
 
 
 class Dataset(ABC):
@@ -30,6 +37,7 @@ class Dataset(ABC):
         self._capture = capture
         self._ledger = ledger
         self._drift = drift
+        self._gaps: tuple[list[Gap], pd.DataFrame] | None = None
 
     @property
     @abstractmethod
@@ -128,11 +136,50 @@ class Dataset(ABC):
 
     @property
     def gaps(self) -> pd.DataFrame:
-        """Spans without a link, in which events may be missing.
+        """Spans in which events are missing or may be, by event time.
 
-        Columns start, end, duration_s, cause, topics, certainty; NaT where a gap is still open.
+        Columns start, end, duration_s (NaT and NaN while a gap lasts), cause, certainty (``certain`` where
+        block hashes prove it, else ``possible``), topics, heights_missing (of a hole in the chain of blocks,
+        its first 1,000 heights), blocks_missing (how many heights there are, all told), detail. The causes
+        are ``disconnected``, ``stale``, ``server_overload``, ``height_jump``, ``unknown_parent`` and
+        ``evicted``; `chaosnb.ingest.gaps.GapLedger` says when each is noted, and what its span means.
         """
-        return self._with_source(gap_frame(list(self._ledger.gaps)))
+        gaps = self._ledger.gaps
+        if self._gaps is None or self._gaps[0] is not gaps:
+            self._gaps = gaps, gap_frame(gaps)
+        return self._with_source(self._gaps[1].copy(deep=False))
+
+    def complete(self, start: Time, end: Time, topics: str | Iterable[str] | None = None) -> bool:
+        """Return whether a span of event time is provably whole: all that was sent is in the tables.
+
+        It is where the topics were subscribed before it began, the link was up all through, the feed has gone
+        on by `lateness` since, no block in it names a parent that is missing, and retention has forgotten
+        nothing of it. What the node itself did not send, nothing can prove.
+
+        Parameters
+        ----------
+        start, end : str, datetime or pandas.Timestamp
+            What pandas can read as a time; without a zone it is UTC.
+        topics : str or iterable of str, optional
+            Of which events; None: of all that are subscribed.
+
+        Raises
+        ------
+        ValueError
+            If `start` is after `end`, one is no time, or a topic is none of the protocol's.
+
+        Examples
+        --------
+        >>> import chaosnb
+        >>> with chaosnb.stream("network", url="devnet") as s:
+        ...     s.wait(events=5, timeout=30)
+        ...     s.complete("2020-01-01", "2020-01-02")  # long before the stream began
+        False
+        """
+        start_us, end_us = _microseconds("start", start), _microseconds("end", end)
+        if start_us > end_us:
+            raise ValueError(f"start={start!r} is after end={end!r}; give the earlier time first")
+        return self._ledger.complete(start_us, end_us, None if topics is None else check_topics(topics))
 
     @property
     def rejects(self) -> pd.DataFrame:
@@ -199,3 +246,16 @@ class Dataset(ABC):
     def _with_source(self, frame: pd.DataFrame) -> pd.DataFrame:
         frame.attrs["source"] = self.source
         return frame
+
+
+def _microseconds(name: str, time: Time) -> int:
+    try:
+        moment = pd.Timestamp(time)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f"{name}={time!r} is not a time; write one such as '2026-11-23T00:36:12Z'"
+        ) from error
+    if pd.isna(moment):
+        raise ValueError(f"{name}={time!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
+    utc = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
+    return int(utc.as_unit("us").asm8.astype("int64"))

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from chaosnb.ingest.connection import Incident
-from chaosnb.ingest.gaps import Gap
 from chaosnb.ingest.session import Batch
 from chaosnb.protocol.events import Reject
 from chaosnb.protocol.schema import TABLES
@@ -24,7 +23,7 @@ from chaosnb.tables.retention import Retention
 from chaosnb.tables.table import Table
 from chaosnb.text import printable
 
-__all__ = ["Capture", "drift_frame", "gap_frame"]
+__all__ = ["Capture", "drift_frame"]
 
 _KEPT_REJECTS: Final = 10_000
 _KEPT_INCIDENTS: Final = 10_000
@@ -177,21 +176,6 @@ class Capture:
     def _forget(self, now: float) -> None:
         while self._recent and self._recent[0][0] < now - _RATE_SPAN_S:
             self._recent.popleft()
-
-
-def gap_frame(gaps: list[Gap]) -> pd.DataFrame:
-    """Return gaps as a DataFrame: start, end, duration_s, cause, topics, certainty; NaT while a gap lasts."""
-    frame = pd.DataFrame(
-        {
-            "start": _times([gap.start_ns for gap in gaps]),
-            "end": _times([gap.end_ns for gap in gaps]),
-            "cause": pd.Categorical([gap.cause for gap in gaps]),
-            "topics": pd.Series([list(gap.topics) for gap in gaps], dtype=object),
-            "certainty": pd.Categorical([gap.certainty for gap in gaps]),
-        }
-    )
-    frame.insert(2, "duration_s", (frame["end"] - frame["start"]).dt.total_seconds())
-    return frame
 
 
 def drift_frame(drift: Counter[str]) -> pd.DataFrame:

@@ -1,0 +1,52 @@
+"""Ledgers as DataFrames: their columns, and dtypes that do not depend on what is in them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from chaosnb.ingest.gaps import Gap
+from chaosnb.tables.ledgers import gap_frame
+
+START_US = 1_795_394_172_345_678
+MOMENT = pd.Timestamp("2026-11-23T00:36:12.345678Z")
+DTYPES = {
+    "start": "datetime64[us, UTC]",
+    "end": "datetime64[us, UTC]",
+    "duration_s": "float64",
+    "cause": "category",
+    "certainty": "category",
+    "topics": "list<item: string>[pyarrow]",
+    "heights_missing": "list<item: int64>[pyarrow]",
+    "blocks_missing": "int64",
+    "detail": "str",
+}
+
+
+def test_a_gap_has_a_length_and_while_it_lasts_neither_end_nor_length() -> None:
+    """Times are UTC to the microsecond."""
+    over = Gap(START_US, START_US + 1_500_000, "disconnected", ("blocks", "memes"), "possible")
+    frame = gap_frame([over, Gap(START_US, None, "stale", (), "possible", detail="silent")])
+    assert frame["start"].tolist() == [MOMENT, MOMENT]
+    assert frame["end"].iloc[0] == MOMENT + pd.Timedelta("1.5s")
+    assert frame["end"].isna().tolist() == [False, True]
+    assert frame["duration_s"].iloc[0] == 1.5
+    assert frame["duration_s"].isna().tolist() == [False, True]
+    assert frame["topics"].tolist() == [["blocks", "memes"], []]
+    assert frame["cause"].tolist() == ["disconnected", "stale"]
+    assert frame["detail"].tolist() == ["", "silent"]
+
+
+def test_columns_and_dtypes_are_the_same_with_and_without_gaps() -> None:
+    """Code that works on a stream with gaps works on one without."""
+    some = gap_frame([Gap(0, 1, "height_jump", ("blocks",), "certain", range(6, 8))])
+    for frame in (some, gap_frame([])):
+        assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == DTYPES
+    assert some["cause"].dtype == gap_frame([])["cause"].dtype
+    assert some["certainty"].dtype == gap_frame([])["certainty"].dtype
+
+
+def test_of_a_jump_beyond_measure_the_first_heights_are_listed() -> None:
+    """A node that makes up a height costs nothing."""
+    frame = gap_frame([Gap(0, 1, "height_jump", ("blocks",), "certain", range(-(2**63), 2**63 - 1))])
+    assert frame["heights_missing"].iloc[0] == list(range(-(2**63), -(2**63) + 1_000))
+    assert frame["blocks_missing"].iloc[0] == 2**63 - 1
