@@ -32,6 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     devnet.add_argument("--rate", type=float, default=20.0, help="events a second (default: %(default)s)")
     devnet.add_argument("--agents", type=int, default=24, help="validators, 4 to 100 (default: %(default)s)")
+    devnet.add_argument(
+        "--faults",
+        default="",
+        help="what goes wrong, such as drop=0.01,cut=0.1,cuts=reset+1012 (default: nothing)",
+    )
     options = parser.parse_args(arguments)
     try:
         _run_devnet(options)
@@ -46,7 +51,13 @@ def _run_devnet(options: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     with Devnet(
-        seed=options.seed, rate=options.rate, agents=options.agents, host=options.host, port=options.port
+        seed=options.seed,
+        rate=options.rate,
+        agents=options.agents,
+        host=options.host,
+        port=options.port,
+        faults=options.faults or None,
+        record=False,
     ) as node:
         print(f"simulated ChaosChain node at {node.url} (seed {options.seed}); Ctrl-C ends it", flush=True)
         while not stopped.wait(0.2):

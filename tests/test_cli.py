@@ -17,7 +17,18 @@ from chaosnb.cli import main
 
 def test_the_devnet_command_serves_a_node_until_it_is_told_to_stop() -> None:
     """A stream of another process reads from it, and SIGTERM ends it cleanly."""
-    command = [sys.executable, "-m", "chaosnb", "devnet", "--port", "0", "--rate", "400"]
+    command = [
+        sys.executable,
+        "-m",
+        "chaosnb",
+        "devnet",
+        "--port",
+        "0",
+        "--rate",
+        "400",
+        "--faults",
+        "drop=0.1",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -42,6 +53,14 @@ def test_a_taken_port_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) ->
     error = capsys.readouterr().err
     assert error.startswith("chaosnb: ")
     assert error.count("\n") == 1
+
+
+def test_wrong_faults_are_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """With those that there are."""
+    with pytest.raises(SystemExit) as caught:
+        main(["devnet", "--port", "0", "--faults", "dorp=0.1"])
+    assert caught.value.code == 2
+    assert "drop=" in capsys.readouterr().err
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

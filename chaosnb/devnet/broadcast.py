@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Collection
 from typing import Final
 
-from chaosnb.devnet.connections import Client, Outgoing, outgoing
+from chaosnb.devnet.connections import Client
+from chaosnb.devnet.emitter import Emitter
 from chaosnb.devnet.model import Model
-from chaosnb.protocol.codec import encode
-from chaosnb.protocol.events import event_type
+from chaosnb.devnet.sent import Recorder
 
 __all__ = ["Broadcast"]
 
@@ -25,6 +25,10 @@ class Broadcast:
     Parameters
     ----------
     model : Model
+    emitter : Emitter
+        Gives the model's events as messages.
+    recorder : Recorder
+        Writes down what was emitted.
     rate : float
         Mean events per second of event time.
     speed : float or None
@@ -39,12 +43,16 @@ class Broadcast:
         self,
         model: Model,
         *,
+        emitter: Emitter,
+        recorder: Recorder,
         rate: float,
         speed: float | None,
         duration_us: int | None,
         clients: Callable[[], Collection[Client]],
     ) -> None:
         self._model = model
+        self._emitter = emitter
+        self._recorder = recorder
         self._speed = speed
         self._duration_us = duration_us
         self._clients = clients
@@ -61,6 +69,8 @@ class Broadcast:
         """Run to the end of the events; returns once every client has what it is due."""
         self._changed = asyncio.Event()  # belongs to the loop that runs now
         await (self._run_freely() if self._speed is None else self._run_by_clock(self._speed))
+        for client in list(self._clients()):
+            client.release()
         await self._until(lambda: all(not client.backlog for client in self._clients()))
 
     async def _run_by_clock(self, speed: float) -> None:
@@ -91,12 +101,9 @@ class Broadcast:
     def _advance(self, until_us: int) -> None:
         if self._duration_us is not None:
             until_us = min(until_us, self._duration_us)
-        events = self._model.step(until_us)
-        clients = self._clients()
-        wanted = frozenset().union(*(client.wanted for client in clients))
-        frames: list[Outgoing] = []
-        for event in events:
-            if (name := event_type(event)) in wanted:
-                frames.append(outgoing(name, encode(event)))
-        for client in list(clients):
-            client.offer(frames)
+        clients = list(self._clients())
+        wanted = frozenset[str]().union(*(client.wanted for client in clients))
+        messages = self._emitter.step(until_us, wanted)
+        self._recorder.emit(messages)
+        for client in clients:
+            client.offer(messages)

@@ -1,63 +1,35 @@
-"""One client of the node: what it may do, what it has asked for, and the frames that wait for it."""
+"""One client of the node: what it may do, what it has asked for, and what goes wrong on its link."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import uuid
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from chaosnb.devnet.admission import Admission, Refusal
+from chaosnb.devnet.emitter import Emitter
+from chaosnb.devnet.faults import Fault, Faults
+from chaosnb.devnet.injector import FaultInjector
+from chaosnb.devnet.outbox import Outbox, Policy
+from chaosnb.devnet.outgoing import Outgoing
+from chaosnb.devnet.sent import Recorder
 from chaosnb.protocol.events import check_topics, events_of
 from chaosnb.protocol.iso8601 import format_timestamp
 
-__all__ = ["Client", "Outgoing", "Policy", "outgoing"]
+__all__ = ["Client"]
 
-_BATCH_BYTES: Final = 64 * 1024
 _WINDOW_S: Final = 60.0
 _MESSAGES_PER_WINDOW: Final = 100
 _WARNINGS: Final = 20
-_PARTING_S: Final = 5.0
 _NORMAL: Final = 1000
 _POLICY_VIOLATION: Final = 1008
-_TRY_AGAIN_LATER: Final = 1013
-_TOO_SLOW: Final = "the client reads too slowly"
-
-
-class Outgoing(NamedTuple):
-    """An event ready for the socket: its type, and its whole WebSocket frame."""
-
-    event_type: str
-    wire: bytes
-
-
-class Policy(NamedTuple):
-    """Limits that hold for every client.
-
-    `patience_s` is how long one may take nothing before it is cut off, in seconds; None: for ever.
-    """
-
-    queue_frames: int
-    queue_bytes: int
-    patience_s: float | None
-
-
-def outgoing(event_type: str, text: bytes) -> Outgoing:
-    r"""Frame an encoded event once for all clients.
-
-    Examples
-    --------
-    >>> outgoing("meme_posted", b"{}").wire
-    b'\x81\x02{}'
-    """
-    return Outgoing(event_type, Frame(Opcode.TEXT, text).serialize(mask=False))
 
 
 class Client:
@@ -68,8 +40,12 @@ class Client:
     connection : websockets.asyncio.server.ServerConnection
     admission : Admission
     policy : Policy
-    sent : collections.Counter
-        Event frames handed to sockets are counted here by type.
+    recorder : Recorder
+        Writes down what was sent.
+    emitter : Emitter
+        Tells the node's time, and repeats what a client that comes back is due.
+    faults : Faults or None
+        What goes wrong on the link; None: nothing.
     clock_us : callable
         Returns the time in microseconds since the epoch.
     on_change : callable
@@ -82,39 +58,39 @@ class Client:
         *,
         admission: Admission,
         policy: Policy,
-        sent: Counter[str],
+        recorder: Recorder,
+        emitter: Emitter,
+        faults: Faults | None,
         clock_us: Callable[[], int],
         on_change: Callable[[], None],
     ) -> None:
         self.connection_id: Final = uuid.uuid4().hex
         self._connection = connection
         self._admission = admission
-        self._policy = policy
-        self._sent = sent
+        self._recorder = recorder
+        self._emitter = emitter
+        self._link = link = recorder.open()
+        self._outbox = Outbox(connection, policy=policy, recorder=recorder, link=link, on_change=on_change)
+        self._injector = None if faults is None else self._make_injector(faults)
         self._clock_us = clock_us
         self._on_change = on_change
         self._public_key: str | None = None
         self._topics: tuple[str, ...] = ()
         self._wanted: frozenset[str] = frozenset()
-        self._queue: deque[Outgoing] = deque()
-        self._queue_bytes = 0
-        self._has_frames = asyncio.Event()
-        self._is_cut = False
-        self._parting: asyncio.Task[None] | None = None
         self._admitted_s: deque[float] = deque(maxlen=_MESSAGES_PER_WINDOW)
         self._warnings = 0
         self._connected_us = self._active_us = clock_us()
-        self._messages_received = self._frames_sent = self._bytes_sent = 0
+        self._messages_received = self._answers_sent = self._answer_bytes = 0
 
     @property
     def wanted(self) -> frozenset[str]:
         """The event types that the client's topics cover; none after it was cut off."""
-        return frozenset() if self._is_cut else self._wanted
+        return frozenset() if self._outbox.is_cut else self._wanted
 
     @property
     def backlog(self) -> int:
         """Number of frames that wait."""
-        return len(self._queue)
+        return len(self._outbox)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -128,45 +104,59 @@ class Client:
             "public_key": self._public_key,
             "subscriptions": list(self._topics),
             "messages_received": self._messages_received,
-            "frames_sent": self._frames_sent,
-            "bytes_sent": self._bytes_sent,
-            "queued_frames": len(self._queue),
+            "frames_sent": self._answers_sent + self._outbox.frames_sent,
+            "bytes_sent": self._answer_bytes + self._outbox.bytes_sent,
+            "queued_frames": len(self._outbox),
             "connected_at": format_timestamp(self._connected_us),
             "last_activity": format_timestamp(self._active_us),
         }
 
-    def offer(self, frames: Sequence[Outgoing]) -> None:
-        """Queue the frames that the client wants; a client that leaves too many lying is cut off."""
-        wanted = self.wanted
-        if not wanted:
-            return
-        for frame in frames:
-            if frame.event_type in wanted:
-                self._queue.append(frame)
-                self._queue_bytes += len(frame.wire)
-        if len(self._queue) > self._policy.queue_frames or self._queue_bytes > self._policy.queue_bytes:
-            self._cut(_TRY_AGAIN_LATER, _TOO_SLOW)
-        if self._queue:
-            self._has_frames.set()
+    def offer(self, messages: Sequence[Outgoing]) -> None:
+        """Queue the messages that the client wants, or what faults make of them."""
+        if self._injector is not None:
+            self._outbox.obey(self._injector.inject(self._emitter.now_us, messages))
+        elif wanted := self.wanted:
+            self._outbox.put([message for message in messages if message.event_type in wanted])
+
+    def strike(self, fault: Fault) -> None:
+        """Let a fault happen on this link, now."""
+        if self._injector is None:
+            self._injector = self._make_injector(Faults())
+            self._injector.wanted = self._wanted
+        self._outbox.obey(self._injector.strike(self._emitter.now_us, fault))
+
+    def release(self) -> None:
+        """Queue all that faults hold back."""
+        if self._injector is not None:
+            self._outbox.obey(self._injector.release())
 
     async def serve(self) -> None:
         """Serve the client until it is gone."""
-        sender = asyncio.create_task(self._send_frames())
+        sender = asyncio.create_task(self._outbox.run())
         try:
             async for message in self._connection:
                 await self._receive(message)
         except ConnectionClosed:
             pass
         finally:
-            self._cut(_NORMAL, "")
+            if self._injector is not None:
+                self._recorder.withhold(self._link, self._injector.end())
+            self._outbox.cut(_NORMAL)
             await sender
-            if self._parting is not None:
-                await self._parting
+            await self._outbox.farewell()
+
+    def _make_injector(self, faults: Faults) -> FaultInjector:
+        return FaultInjector(
+            faults,
+            connection=self._link.number,
+            since_us=self._emitter.now_us,
+            origin_us=self._emitter.origin_us,
+        )
 
     # -- what comes in
 
     async def _receive(self, message: str | bytes) -> None:
-        if self._is_cut:
+        if self._outbox.is_cut:
             return  # read on nevertheless, or the answer to the close frame would never come
         self._messages_received += 1
         self._active_us = self._clock_us()
@@ -177,7 +167,7 @@ class Client:
             error = {"code": refusal.code, "message": refusal.message, "details": refusal.details}
             await self._answer({"type": "error", "error": error})
             if refusal.code in ("INVALID_SIGNATURE", "INVALID_AGENT") or self._warnings > _WARNINGS:
-                self._cut(_POLICY_VIOLATION, refusal.code)
+                self._outbox.cut(_POLICY_VIOLATION, refusal.code)
 
     def _limit_rate(self) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -218,72 +208,18 @@ class Client:
             raise Refusal("INVALID_REQUEST", str(error)) from None
         await self._answer({"type": "subscribed", "topics": list(wanted)})
         self._topics, self._wanted = wanted, events_of(wanted)
+        is_back = self._recorder.subscribe(self._link, self._public_key, self._wanted)
+        if self._injector is not None:
+            self._injector.wanted = self._wanted
+        if is_back:
+            self._outbox.put(self._emitter.replay(self._wanted))
         self._on_change()
 
     async def _answer(self, message: dict[str, Any]) -> None:
         text = json.dumps(message)
         await self._connection.send(text)
-        self._frames_sent += 1
-        self._bytes_sent += len(text)
-
-    # -- what goes out
-
-    async def _send_frames(self) -> None:
-        connection, transport = self._connection, self._connection.transport
-        while not self._is_cut:
-            await self._has_frames.wait()
-            self._has_frames.clear()
-            while self._queue and connection.state is State.OPEN:
-                batch, size = [], 0
-                while self._queue and size < _BATCH_BYTES:
-                    frame = self._queue.popleft()
-                    batch.append(frame)
-                    size += len(frame.wire)
-                # One write a batch, since most of the cost of a small frame is the system call.
-                transport.write(b"".join([frame.wire for frame in batch]))
-                self._queue_bytes -= size
-                self._sent.update([frame.event_type for frame in batch])
-                self._frames_sent += len(batch)
-                self._bytes_sent += size
-                self._on_change()
-                if not await self._drained():
-                    self._cut(_TRY_AGAIN_LATER, _TOO_SLOW)
-
-    async def _drained(self) -> bool:
-        """Wait until the client has taken most of what was written; False if it takes nothing at all."""
-        transport = self._connection.transport
-        while True:
-            unsent = transport.get_write_buffer_size()
-            try:
-                async with asyncio.timeout(self._policy.patience_s):
-                    await self._connection.drain()
-            except TimeoutError:
-                if transport.get_write_buffer_size() >= unsent:
-                    return False
-            except OSError:
-                return False
-            else:
-                return True
-
-    def _cut(self, code: int, reason: str) -> None:
-        """Send nothing more, and close the connection if it is open."""
-        if self._is_cut:
-            return
-        self._is_cut = True
-        self._queue.clear()
-        self._queue_bytes = 0
-        self._has_frames.set()
-        self._on_change()
-        if self._connection.state is State.OPEN:
-            self._parting = asyncio.create_task(self._part(code, reason))
-
-    async def _part(self, code: int, reason: str) -> None:
-        # The close frame waits behind what was written before, which a client that reads nothing never takes.
-        try:
-            async with asyncio.timeout(_PARTING_S):
-                await self._connection.close(code, reason)
-        except TimeoutError:
-            self._connection.transport.abort()
+        self._answers_sent += 1
+        self._answer_bytes += len(text)
 
 
 def _parse(message: str | bytes) -> dict[str, Any]:

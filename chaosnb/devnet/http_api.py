@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 from chaosnb.devnet.model import Model
 from chaosnb.devnet.population import Validator
 
-__all__ = ["WS_PATH", "answer"]
+__all__ = ["WS_PATH", "answer", "refusal"]
 
 WS_PATH: Final = "/ws/v1"
 _API: Final = "/api/v1"
@@ -50,6 +50,11 @@ def answer(
     if data is None:
         return _failure(HTTPStatus.NOT_FOUND, "there is nothing here by that name")
     return _response(HTTPStatus.OK, {"success": True, "data": data, "error": None})
+
+
+def refusal(status: HTTPStatus) -> Response:
+    """Return the answer to a link that is turned away."""
+    return _failure(status, "this node takes no new links now")
 
 
 def _data(

@@ -26,14 +26,14 @@ class Listener:
     handle : callable
         Serves a WebSocket connection until it is gone.
     answer : callable
-        Answers an HTTP request; None lets it become a WebSocket.
+        Answers an HTTP request on a connection; None lets it become a WebSocket.
     logger : logging.Logger
     """
 
     def __init__(
         self,
         handle: Callable[[ServerConnection], Awaitable[None]],
-        answer: Callable[[Request], Response | None],
+        answer: Callable[[ServerConnection, Request], Response | None],
         logger: logging.Logger,
     ) -> None:
         self._handle = handle
@@ -48,7 +48,7 @@ class Listener:
             self._handle,
             host,
             port,
-            process_request=lambda connection, request: self._answer(request),
+            process_request=self._answer,
             create_connection=self._connect,  # type: ignore[arg-type]  # called, never used as a class
             compression=None,
             max_size=_MESSAGE_BYTES,

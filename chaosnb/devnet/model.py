@@ -61,6 +61,13 @@ class Model:
     parameters : Parameters, optional
         What drives the agents.
 
+    Attributes
+    ----------
+    start_us : int
+        Virtual time zero, in microseconds since the epoch.
+    truth : Truth
+        What is true of the network.
+
     Examples
     --------
     >>> model = Model(seed=7)
@@ -103,6 +110,7 @@ class Model:
             memes=self._memes,
         )
         self._tps = 0.0
+        self.start_us: Final = start_us
         self.truth: Final = self._make_truth(seed, rate)
         self._begin()
 

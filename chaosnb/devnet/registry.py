@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 
 from chaosnb.devnet.admission import Admission
-from chaosnb.devnet.connections import Client, Policy
+from chaosnb.devnet.connections import Client
+from chaosnb.devnet.emitter import Emitter
+from chaosnb.devnet.faults import Faults
+from chaosnb.devnet.outbox import Policy
+from chaosnb.devnet.sent import Recorder
 
 __all__ = ["Registry"]
 
@@ -23,17 +27,32 @@ class Registry:
     ----------
     admission : Admission
     policy : Policy
+    recorder : Recorder
+    emitter : Emitter
+    faults : Faults or None
+        What goes wrong on every link.
     clock_us : callable
         Returns the time in microseconds since the epoch.
     """
 
-    def __init__(self, admission: Admission, policy: Policy, clock_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        policy: Policy,
+        recorder: Recorder,
+        emitter: Emitter,
+        faults: Faults | None,
+        clock_us: Callable[[], int],
+    ) -> None:
         self._admission = admission
         self._policy = policy
+        self._recorder = recorder
+        self._emitter = emitter
+        self._faults = faults
         self._clock_us = clock_us
         self._clients: dict[str, Client] = {}
         self._closed: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self.sent: Final[Counter[str]] = Counter()
 
     @property
     def clients(self) -> Collection[Client]:
@@ -51,7 +70,9 @@ class Registry:
             connection,
             admission=self._admission,
             policy=self._policy,
-            sent=self.sent,
+            recorder=self._recorder,
+            emitter=self._emitter,
+            faults=self._faults,
             clock_us=self._clock_us,
             on_change=on_change,
         )

@@ -11,8 +11,8 @@ import math
 import threading
 import time
 import weakref
-from collections import Counter
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
@@ -22,11 +22,16 @@ from websockets.http11 import Request, Response
 from chaosnb.devnet.admission import Admission
 from chaosnb.devnet.agents import Parameters, Truth
 from chaosnb.devnet.broadcast import Broadcast
-from chaosnb.devnet.connections import Policy
-from chaosnb.devnet.http_api import WS_PATH, answer
+from chaosnb.devnet.emitter import Emitter
+from chaosnb.devnet.faults import Cut, Fault, Faults, Flood, Garbage, How, Refuse, Stall
+from chaosnb.devnet.http_api import WS_PATH, answer, refusal
 from chaosnb.devnet.listener import Listener
 from chaosnb.devnet.model import Model
+from chaosnb.devnet.outbox import Policy
+from chaosnb.devnet.refusals import Refusals
 from chaosnb.devnet.registry import Registry
+from chaosnb.devnet.sent import Recorder, Sent
+from chaosnb.devnet.severing import reset
 from chaosnb.errors import DevnetError
 
 __all__ = ["Devnet"]
@@ -67,6 +72,12 @@ class Devnet:
         What drives the agents.
     duration : float, optional
         Seconds of event time after which nothing more is sent. None: endless.
+    faults : Faults or str, optional
+        What goes wrong on the links, by chance and by script; text as `Faults.parse` reads it. None: nothing,
+        until `cut`, `stall`, `flood`, `garbage` or `refuse_for` is called.
+    record : bool, optional
+        Whether `sent` keeps every event and what became of it, which takes memory without bound. None: if
+        `faults` are given.
     refuse : frozenset of str, optional
         Public keys that are turned away with ``INVALID_AGENT``.
     patience_s : float
@@ -93,6 +104,8 @@ class Devnet:
         parameters: Parameters | None = None,
         duration: float | None = None,
         *,
+        faults: Faults | str | None = None,
+        record: bool | None = None,
         refuse: frozenset[str] | None = None,
         patience_s: float = 10.0,
         queue_frames: int = 20_000,
@@ -111,14 +124,25 @@ class Devnet:
         self._port = port
         moment = start if start is not None else datetime.now(UTC)
         self._model = Model(seed, agents, rate, (moment - _EPOCH) // timedelta(microseconds=1), parameters)
+        if isinstance(faults, str):
+            faults = Faults.parse(faults)
+        keeps = record if record is not None else faults is not None
+        self._recorder = Recorder(keeps=keeps)
+        emitter = Emitter(self._model, faults or Faults(), traced=keeps or faults is not None)
+        self._refusals = Refusals(faults or Faults())
         self._registry = Registry(
-            Admission(_clock_us, refuse or frozenset()),
+            admission=Admission(_clock_us, refuse or frozenset()),
             # By the clock a client may pause, since the bounds of its queue hold; full speed waits for it.
-            Policy(queue_frames, queue_bytes, patience_s if speed is None else None),
-            _clock_us,
+            policy=Policy(queue_frames, queue_bytes, patience_s if speed is None else None),
+            recorder=self._recorder,
+            emitter=emitter,
+            faults=faults,
+            clock_us=_clock_us,
         )
         self._broadcast = Broadcast(
             self._model,
+            emitter=emitter,
+            recorder=self._recorder,
             rate=rate,
             speed=speed,
             duration_us=None if duration is None else int(duration * 1e6),
@@ -197,6 +221,42 @@ class Devnet:
         where = self.url if self._port else f"{self._host}, no port yet"
         return f"<Devnet {where} (simulated, {running})>"
 
+    # -- what goes wrong when told to
+
+    def cut(self, how: How = "reset") -> None:
+        """Cut the links of all clients; see `Cut` for how.
+
+        Parameters
+        ----------
+        how : {"reset", "half-open"} or int
+            A number is the close code.
+        """
+        self._strike(Cut(how))
+
+    def stall(self, seconds: float) -> None:
+        """Send nothing for so many seconds of event time, then all that waits."""
+        self._strike(Stall(seconds))
+
+    def flood(self, events: int) -> None:
+        """Send each client so many additional events at once, each different."""
+        self._strike(Flood(events))
+
+    def garbage(self, data: bytes, *, binary: bool = False) -> None:
+        """Send all clients this very message, as text or as a binary one."""
+        self._strike(Garbage(data, binary))
+
+    def refuse_for(self, seconds: float, status: int | None = 503) -> None:
+        """Refuse new links for so many seconds; those that are there stay.
+
+        Parameters
+        ----------
+        seconds : float
+            Real time.
+        status : int or None
+            HTTP status of the answer; None: the TCP connection is reset instead.
+        """
+        self._strike(Refuse(seconds, status))
+
     # -- what it tells
 
     @property
@@ -222,9 +282,9 @@ class Devnet:
         return self._model.truth
 
     @property
-    def sent(self) -> Counter[str]:
-        """Event frames handed to client sockets so far, by event type, over all connections (a copy)."""
-        return Counter(self._registry.sent)
+    def sent(self) -> Sent:
+        """What was handed to client sockets so far: counts by event type, and the record if one is kept."""
+        return self._recorder.sent()
 
     @property
     def _authority(self) -> str:
@@ -263,10 +323,28 @@ class Devnet:
     async def _handle(self, connection: ServerConnection) -> None:
         await self._registry.serve(connection, self._broadcast.notice)
 
-    def _answer(self, request: Request) -> Response | None:
+    def _strike(self, fault: Fault) -> None:
+        loop = self._loop
+        if self._thread is None or loop is None:
+            raise DevnetError("the simulated node is closed; call start() first")
+        asyncio.run_coroutine_threadsafe(self._happen(fault), loop).result(_JOIN_S)
+
+    async def _happen(self, fault: Fault) -> None:
+        if isinstance(fault, Refuse):
+            self._refusals.begin(time.monotonic(), fault)
+            return
+        for client in list(self._registry.clients):
+            client.strike(fault)
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         hosts = {"127.0.0.1", "localhost", self._host}
         origins = frozenset(f"http://{host}:{self._port}" for host in hosts)
-        return answer(request, model=self._model, connection=self._registry.record, origins=origins)
+        answered = answer(request, model=self._model, connection=self._registry.record, origins=origins)
+        if answered is None and (refuse := self._refusals.check(time.monotonic(), self._model.time_us)):
+            if refuse.status is None:
+                reset(connection)
+            return refusal(HTTPStatus(refuse.status or HTTPStatus.SERVICE_UNAVAILABLE))
+        return answered
 
     def _start_error(self, error: BaseException) -> DevnetError:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
