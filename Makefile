@@ -5,16 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 LAB_FLAGS ?=
 PYTEST_FLAGS ?=
+FUZZ_INPUTS ?= 1000000
 
 SYSTEM_BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # pdoc follows a package's __all__, which for chaosnb is what users call; the reference is to show every room.
 DOCUMENTED = $(subst /,.,$(patsubst %/__init__.py,%,$(patsubst %.py,%,$(filter-out %/__init__.py %/__main__.py,$(SOURCES)))\
   $(filter %/__init__.py,$(SOURCES))))
 SOURCES = $(sort $(shell find chaosnb -name '*.py'))
-CHECKED := $(wildcard chaosnb tests benchmarks docs demo)
+CHECKED := $(wildcard chaosnb tests benchmarks docs demo fuzz)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench docs screenshots clean
+.PHONY: help setup demo test check bench fuzz docs screenshots clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:[^=].*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +66,9 @@ bench: $(VENV)/.installed-for-bench ## run every benchmark (benchmarks/README.md
 	@test -n "$(wildcard benchmarks/bench_*.py)" || { echo "there is no benchmarks/bench_*.py" >&2; exit 1; }
 	@set -e; for script in $(sort $(wildcard benchmarks/bench_*.py)); do \
 	  echo "== $$script"; $(BIN)/python $$script; done
+
+fuzz: setup ## feed mutated messages to decoder, session and tables (FUZZ_INPUTS=1000000)
+	$(BIN)/python -m fuzz --inputs $(FUZZ_INPUTS)
 
 docs: setup ## build the API reference in build/docs
 	$(BIN)/pdoc --docformat numpy --output-directory build/docs $(DOCUMENTED)

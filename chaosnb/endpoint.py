@@ -49,8 +49,10 @@ class Endpoint:
             )
         wanted = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
         self._devnet: Devnet | None = None
+        # On a line of its own: IPython's verbose traceback shows the whole environment where a line names it.
+        has_key = bool(os.environ.get(KEY_VARIABLE))
         if identity is None:
-            identity = Identity.from_env() if os.environ.get(KEY_VARIABLE) else Identity.generate()
+            identity = Identity.from_env() if has_key else Identity.generate()
         self.identity = identity
         if wanted != _DEVNET:
             self.url = check_url(wanted)

@@ -306,7 +306,7 @@ def test_nothing_is_left_for_later() -> None:
         r"\bTODO\b|\bFIXME\b|\bXXX\b|raise NotImplementedError|doctest: *\+SKIP"
         r"|pytest\.(?:mark\.)?(?:skip|xfail)|\bimportorskip\b|unittest\.skip|\bSkipTest\b"
     )
-    folders = ("chaosnb", "tests", "benchmarks", "demo", "docs", "notebooks", "binder")
+    folders = ("chaosnb", "tests", "benchmarks", "fuzz", "demo", "docs", "notebooks", "binder")
     files = [
         p
         for folder in folders

@@ -20,6 +20,7 @@ __all__ = ["KEY_VARIABLE", "Identity", "auth_message", "auth_text", "http_header
 
 KEY_VARIABLE: Final = "CHAOSNB_PRIVATE_KEY"
 _SEED_BYTES: Final = 32
+_DIGITS: Final = f"{2 * _SEED_BYTES} hexadecimal digits"
 
 
 class Identity:
@@ -39,12 +40,11 @@ class Identity:
     __slots__ = ("_signing_key",)
 
     def __init__(self, private_key_hex: str) -> None:
-        try:
-            seed = bytes.fromhex(private_key_hex)
-        except ValueError:
-            seed = b""
-        if len(seed) != _SEED_BYTES:
-            raise IdentityError(f"a private key is {2 * _SEED_BYTES} hexadecimal digits") from None
+        seed = _seed(private_key_hex)
+        # Here and below: verbose tracebacks show all locals, and a wrong key may be nearly right.
+        del private_key_hex
+        if seed is None:
+            raise IdentityError(f"a private key is {_DIGITS}")
         self._signing_key = nacl.signing.SigningKey(seed)
 
     @classmethod
@@ -63,13 +63,12 @@ class Identity:
         """
         text = os.environ.get(variable)
         if not text:
-            raise IdentityError(
-                f"the environment variable {variable} is not set; it takes 64 hexadecimal digits"
-            )
-        try:
-            return cls(text.strip())
-        except IdentityError as error:
-            raise IdentityError(f"{variable}: {error}") from None
+            raise IdentityError(f"the environment variable {variable} is not set; it takes {_DIGITS}")
+        found = cls._of(text)
+        del text
+        if found is None:
+            raise IdentityError(f"{variable}: a private key is {_DIGITS}")
+        return found
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str] | None = None) -> Identity:
@@ -121,18 +120,33 @@ class Identity:
     @classmethod
     def _read(cls, file: Path) -> Identity:
         try:
-            mode, content = file.stat().st_mode, file.read_bytes()
+            mode = file.stat().st_mode
+            if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+                raise IdentityError(f"others can read {file}; run: chmod 600 {file}")
+            content = file.read_bytes()
         except OSError as error:
             raise IdentityError(f"the private key in {file} cannot be read: {error.strerror}") from None
-        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-            raise IdentityError(f"others can read {file}; run: chmod 600 {file}")
-        try:
-            return cls(content.decode().strip())
-        except (IdentityError, UnicodeDecodeError):
+        found = cls._of(content.decode("ascii", "replace"))
+        del content
+        if found is None:
             raise IdentityError(
-                f"{file} does not hold a private key ({2 * _SEED_BYTES} hexadecimal digits); "
-                "mend it, or move it away to have a new one made"
-            ) from None
+                f"{file} does not hold a private key ({_DIGITS}); mend it, or move it away to have a new one "
+                "made"
+            )
+        return found
+
+    @classmethod
+    def _of(cls, text: str) -> Identity | None:
+        key = text.strip()
+        return cls(key) if _seed(key) is not None else None
+
+
+def _seed(text: str) -> bytes | None:
+    try:
+        seed = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return seed if len(seed) == _SEED_BYTES else None
 
 
 def auth_text(public_key_hex: str, timestamp: str) -> str:
