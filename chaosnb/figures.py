@@ -42,16 +42,35 @@ _BLUE, _ORANGE, _GREEN, _PINK, _SKY, _RED, _GREY = PALETTE
 _DASHES: Final = ("solid", "dot", "dash", "dashdot")
 _LABEL_LENGTH: Final = 28
 _MARKED_GAPS: Final = 50
+_NAMED_HEIGHTS: Final = 5
+_BEYOND: Final = 0.03
+# By certainty: fill, edge, mark and name in the legend. Greys, which no trace but "other" has.
+_LOOKS: Final = {
+    "certain": (
+        "rgba(128, 128, 128, 0.45)",
+        {"color": "#808080", "width": 2, "dash": "solid"},
+        "▼",
+        "events missing",
+    ),
+    "possible": (
+        "rgba(128, 128, 128, 0.20)",
+        {"color": "#808080", "width": 1, "dash": "dot"},
+        "▽",
+        "may be missing",
+    ),
+}
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;", "$": "&#36;"})
 
 
-def tps(frame: Columns) -> Spec:
+def tps(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
     """Draw the transactions per second that nodes report and that blocks hold.
 
     Parameters
     ----------
     frame : pandas.DataFrame or mapping of str to numpy.ndarray
         Columns `time`, `reported` and `observed`, both in transactions per second.
+    gaps : pandas.DataFrame, optional
+        The stream's gaps, to be shaded; see `mark_gaps`.
 
     Returns
     -------
@@ -74,16 +93,18 @@ def tps(frame: Columns) -> Spec:
     observed = _line(x, frame["observed"], "observed in blocks", _ORANGE, "%{y:.1f} tx/s")
     layout = _layout("Transactions", "transactions per second", empty=not len(x))
     layout["yaxis"]["rangemode"] = "tozero"
-    return {"data": [reported, observed], "layout": layout}
+    return mark_gaps({"data": [reported, observed], "layout": layout}, gaps)
 
 
-def decisions(frame: Columns) -> Spec:
+def decisions(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
     """Draw the votes on blocks, stacked, and the share that approves.
 
     Parameters
     ----------
     frame : pandas.DataFrame or mapping of str to numpy.ndarray
         Columns `time`, `approve`, `reject` and `other` (votes per bucket) and `approval_rate` (0 to 1).
+    gaps : pandas.DataFrame, optional
+        The stream's gaps, to be shaded; see `mark_gaps`.
 
     Returns
     -------
@@ -106,10 +127,10 @@ def decisions(frame: Columns) -> Spec:
     spec["data"].append(line)
     spec["layout"]["margin"]["r"] = 56
     spec["layout"]["yaxis2"] = _second_axis("approval rate (%)", [0, 25, 50, 75, 100])
-    return spec
+    return mark_gaps(spec, gaps)
 
 
-def sentiment(frame: Columns) -> Spec:
+def sentiment(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
     """Draw what agents say about blocks, stacked by sentiment, and the sentiment index.
 
     Parameters
@@ -117,6 +138,8 @@ def sentiment(frame: Columns) -> Spec:
     frame : pandas.DataFrame or mapping of str to numpy.ndarray
         Columns `time`, `positive`, `neutral`, `negative` and `other` (messages per bucket) and
         `sentiment_index` (−1 to 1).
+    gaps : pandas.DataFrame, optional
+        The stream's gaps, to be shaded; see `mark_gaps`.
 
     Returns
     -------
@@ -137,10 +160,16 @@ def sentiment(frame: Columns) -> Spec:
     spec["data"].append(_line(_milliseconds(frame), index, "index", _PINK, "%{y:.2f}", yaxis="y2"))
     spec["layout"]["margin"]["r"] = 56
     spec["layout"]["yaxis2"] = _second_axis("sentiment index (−1 to 1)", [-1, -0.5, 0, 0.5, 1])
-    return spec
+    return mark_gaps(spec, gaps)
 
 
-def reputation(frame: Columns, agents: Iterable[str] | None = None, top: int = 8) -> Spec:
+def reputation(
+    frame: Columns,
+    agents: Iterable[str] | None = None,
+    top: int = 8,
+    *,
+    gaps: pd.DataFrame | None = None,
+) -> Spec:
     """Draw the reputation of the chosen agents, or of those whose score moved most.
 
     Parameters
@@ -151,6 +180,8 @@ def reputation(frame: Columns, agents: Iterable[str] | None = None, top: int = 8
         The agents to draw; without it, the `top` ones by change between their first and last score.
     top : int
         How many agents to draw if none are chosen.
+    gaps : pandas.DataFrame, optional
+        The stream's gaps, to be shaded; see `mark_gaps`.
 
     Returns
     -------
@@ -189,35 +220,62 @@ def reputation(frame: Columns, agents: Iterable[str] | None = None, top: int = 8
     layout["legend"] = {"x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
     layout["margin"]["t"] = 34
     # Without any trace plotly leaves the axes out.
-    return {"data": lines or [_line(x[:0], score[:0], "", _GREY, "%{y}")], "layout": layout}
+    data = lines or [_line(x[:0], score[:0], "", _GREY, "%{y}")]
+    return mark_gaps({"data": data, "layout": layout}, gaps)
 
 
-def mark_gaps(spec: Spec, gaps: pd.DataFrame) -> Spec:
+def mark_gaps(spec: Spec, gaps: pd.DataFrame | None) -> Spec:
     """Shade the times for which events are missing, so that a dip is not taken for the chain's doing.
+
+    A certain gap has a solid edge and a full mark at its top, a possible one a dotted edge and an empty mark;
+    the mark tells on hover what is missing and why. A gap that lasts reaches a little beyond the newest data.
 
     Parameters
     ----------
     spec : dict
         A specification from this module; it is not changed.
-    gaps : pandas.DataFrame
-        The stream's gaps, with `start` and `end`.
+    gaps : pandas.DataFrame, optional
+        The stream's gaps, as `chaosnb.Stream.gaps` gives them; None shades nothing.
 
     Returns
     -------
     dict
-        The specification with a grey band for each of the last 50 gaps that lie in the time drawn.
+        The specification with a band for each of the last 50 gaps that lie in the time drawn.
     """
     times = [trace["x"] for trace in spec["data"] if len(trace["x"])]
-    if not times or gaps.empty:
+    if not times or gaps is None or gaps.empty:
         return spec
     first, last = min(x[0] for x in times), max(x[-1] for x in times)
     start, end = _milliseconds(gaps, "start"), _milliseconds(gaps, "end")
-    end = np.where(np.isnan(end), start, end)
-    seen = np.flatnonzero((end >= first) & (start <= last))[-_MARKED_GAPS:]
-    band = {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
-    look = {"fillcolor": _GREY, "opacity": 0.25, "line": {"width": 0}}
-    shapes = [{**band, **look, "x0": float(start[i]), "x1": float(end[i])} for i in seen]
-    return {**spec, "layout": {**spec["layout"], "shapes": shapes}} if shapes else spec
+    lasting = np.isnan(end)
+    seen = np.flatnonzero((lasting | (end >= first)) & (lasting | (start <= last)))[-_MARKED_GAPS:]
+    # Within the time drawn, since plotly would stretch the axis to hold all of a band.
+    beyond = last + _BEYOND * max(last - first, 1000.0)
+    x0 = np.clip(start, first, last)
+    x1 = np.where(lasting, beyond, np.minimum(end, last))
+    shapes: list[Spec] = []
+    marks: list[Spec] = []
+    for place, gap in zip(seen.tolist(), gaps.iloc[seen].itertuples(), strict=True):
+        fill, edge, mark, name = _LOOKS[str(gap.certainty)]
+        shown = any(shape["name"] == name for shape in shapes)
+        shapes.append(
+            {
+                # Above the traces: a hole of a moment would vanish behind a bar.
+                **{"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "layer": "above"},
+                **{"x0": float(x0[place]), "x1": float(x1[place]), "fillcolor": fill, "line": edge},
+                **{"name": name, "legendgroup": name, "showlegend": not shown},
+            }
+        )
+        marks.append(
+            {
+                **{"x": float(x0[place] + x1[place]) / 2, "y": 1, "xref": "x", "yref": "paper"},
+                **{"yanchor": "top", "showarrow": False, "text": mark, "hovertext": _gap_text(gap)},
+                "font": {"size": 9, "color": edge["color"]},
+            }
+        )
+    layout = spec["layout"]
+    notes = [*layout.get("annotations", []), *marks]
+    return {**spec, "layout": {**layout, "shapes": shapes, "annotations": notes}} if shapes else spec
 
 
 def label(text: str) -> str:
@@ -247,6 +305,17 @@ def label(text: str) -> str:
         half = _LABEL_LENGTH // 2
         clean = f"{clean[:half]}…{clean[-half + 1 :]}"
     return clean.translate(_ESCAPES)
+
+
+def _gap_text(gap: Any) -> str:
+    begin, over = f"{gap.start:%H:%M:%S}", pd.isna(gap.end)
+    span = f"since {begin} UTC" if over else f"{begin} to {gap.end:%H:%M:%S} UTC, {gap.duration_s:.1f} s"
+    what = f"events of {', '.join(gap.topics)} {'are' if gap.certainty == 'certain' else 'may be'} missing"
+    if gap.blocks_missing:
+        heights = ", ".join(map(str, gap.heights_missing[:_NAMED_HEIGHTS]))
+        more = ", …" if gap.blocks_missing > _NAMED_HEIGHTS else ""
+        what = f"blocks missing at height {heights}{more}"
+    return "<br>".join(text.translate(_ESCAPES) for text in (f"{gap.cause}: {span}", what))
 
 
 def _stacked(frame: Columns, bars: Sequence[tuple[str, str]], what: str, title: str) -> Spec:

@@ -18,10 +18,12 @@ import pytest
 
 import chaosnb
 from chaosnb.figures import FIGURES
+from chaosnb.ingest.gaps import Gap
 from chaosnb.ingest.status import Status
 from chaosnb.notebook.controls import WINDOWS
 from chaosnb.notebook.dashboard import Dashboard, plot
 from chaosnb.notebook.live_plot import LivePlot
+from chaosnb.tables.ledgers import gap_frame
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -49,8 +51,8 @@ class FakeStream:
 
     @property
     def gaps(self) -> pd.DataFrame:
-        times = pd.to_datetime(["2026-03-01 00:00:01", "2026-03-01 00:00:02"], utc=True)
-        return pd.DataFrame({"start": times[:1], "end": times[1:], "cause": ["link lost"]})
+        start_us = 1_772_323_201_000_000  # 2026-03-01T00:00:01Z
+        return gap_frame([Gap(start_us, start_us + 1_000_000, "disconnected", ("blocks",), "possible")])
 
     def aggregate_arrays(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
         self.asked.append((name, window_s))

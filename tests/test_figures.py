@@ -12,7 +12,9 @@ import pytest
 
 import chaosnb
 from chaosnb.figures import FIGURES, PALETTE, decisions, label, mark_gaps, reputation, sentiment, tps
+from chaosnb.ingest.gaps import Gap
 from chaosnb.notebook.grid import grid
+from chaosnb.tables.ledgers import gap_frame
 
 COLUMNS = {
     "tps": ["reported", "observed"],
@@ -193,41 +195,72 @@ def test_a_label_keeps_both_ends_of_a_long_text() -> None:
     assert label("a" * 40 + "1") != label("a" * 40 + "2")
 
 
-def test_gaps_are_shaded_where_data_is_drawn() -> None:
-    """Those before and after are left out, one still open is a line, the given figure stays as it is."""
-    spec = tps(counts("tps", 10))
-    base = times(1)[0]
-    gaps = pd.DataFrame(
-        {
-            "start": [base - pd.Timedelta(f"{s}s") for s in (60, 1, -2, -5, -60)],
-            "end": [base + pd.Timedelta(f"{s}s") for s in (-50, 1, 3)] + [pd.NaT, pd.NaT],
-        }
-    )
-    marked = mark_gaps(spec, gaps)
-    start = base.timestamp() * 1000
-    assert [(band["x0"] - start, band["x1"] - start) for band in marked["layout"]["shapes"]] == [
-        (-1000, 1000),
-        (2000, 3000),
-        (5000, 5000),
-    ]
-    assert "shapes" not in spec["layout"]
+def gap(start_s: float, end_s: float | None, certainty: str = "possible", **more: object) -> Gap:
+    """A gap so many seconds after the first time drawn."""
+    base_us = round(times(1)[0].timestamp() * 1e6)
+    end_us = None if end_s is None else base_us + round(end_s * 1e6)
+    cause = "height_jump" if certainty == "certain" else "disconnected"
+    return Gap(base_us + round(start_s * 1e6), end_us, cause, ("blocks",), certainty, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_gaps_are_shaded_where_data_is_drawn(name: str) -> None:
+    """Those before and after are left out, and none stretches the axis; one that lasts stands out."""
+    found = [(-60, -50), (-1, 1), (2, 3), (8, 12), (5, None), (60, 70), (70, None)]
+    gaps = gap_frame([gap(start_s, end_s) for start_s, end_s in found])
+    frame = scores(("a", [0.5] * 10)) if name == "reputation" else counts(name, 10)
+    marked = FIGURES[name](frame, gaps=gaps)
+    bands = marked["layout"]["shapes"]
+    start = times(1)[0].timestamp() * 1000
+    seen = [(band["x0"] - start, band["x1"] - start) for band in bands]
+    assert seen[:3] == [(0, 1000), (2000, 3000), (8000, 9000)]
+    for (low, high), start_ms in zip(seen[3:], (5000, 9000), strict=True):
+        assert low == start_ms
+        assert 9000 < high < 10_000
     valid(marked)
-    assert len(valid(grid({"a": marked, "b": marked})).layout.shapes) == 6
+    both = valid(grid({"a": marked, "b": marked}))
+    assert len(both.layout.shapes) == 10
+    assert {shape.legend for shape in both.layout.shapes} == {"legend", "legend2"}
+    assert {note.xref for note in both.layout.annotations if note.hovertext} == {"x", "x2"}
+
+
+def test_a_figure_is_not_changed_by_shading_it() -> None:
+    """The same one can be drawn with other gaps."""
+    spec = tps(counts("tps", 10))
+    mark_gaps(spec, gap_frame([gap(2, 3)]))
+    assert "shapes" not in spec["layout"]
+    assert "annotations" not in spec["layout"]
+
+
+def test_certain_and_possible_gaps_differ_in_more_than_colour_and_say_what_is_missing() -> None:
+    """Each kind is named in the legend once; the marks tell on hover."""
+    jump = gap(2, 3, "certain", heights=range(6, 20))
+    gaps = gap_frame([gap(1, 4), jump, gap(5, 6), gap(6, None), gap(7, 8, "certain")])
+    layout = mark_gaps(tps(counts("tps", 10)), gaps)["layout"]
+    bands, marks = layout["shapes"], layout["annotations"]
+    assert [band["line"]["dash"] for band in bands] == ["dot", "solid", "dot", "dot", "solid"]
+    assert [band["name"] for band in bands if band["showlegend"]] == ["may be missing", "events missing"]
+    assert len({mark["text"] for mark in marks}) == 2
+    first, second, _, lasting, _ = (mark["hovertext"] for mark in marks)
+    assert "disconnected" in first
+    assert "3.0 s" in first
+    assert "events of blocks may be missing" in first
+    assert "blocks missing at height 6, 7, 8, 9, 10, …" in second
+    assert "since" in lasting
 
 
 def test_at_most_fifty_gaps_are_shaded() -> None:
     """The newest ones, so that a bad night does not make each frame heavy."""
-    moments = times(100)
-    marked = mark_gaps(tps(counts("tps", 200)), pd.DataFrame({"start": moments, "end": moments}))
-    shapes = marked["layout"]["shapes"]
+    gaps = gap_frame([gap(second, second) for second in range(100)])
+    shapes = mark_gaps(tps(counts("tps", 200)), gaps)["layout"]["shapes"]
     assert len(shapes) == 50
-    assert shapes[-1]["x0"] == moments[-1].timestamp() * 1000
+    assert shapes[-1]["x0"] == times(100)[-1].timestamp() * 1000
 
 
 def test_without_gaps_or_data_nothing_is_shaded(stream: chaosnb.Stream) -> None:
     """The figure comes back as it is."""
     spec = tps(counts("tps", 3))
     assert mark_gaps(spec, stream.gaps) is spec
-    moments = times(1)
+    assert mark_gaps(spec, None) is spec
     nothing = tps(counts("tps", 0))
-    assert mark_gaps(nothing, pd.DataFrame({"start": moments, "end": moments})) is nothing
+    assert mark_gaps(nothing, gap_frame([gap(0, 1)])) is nothing

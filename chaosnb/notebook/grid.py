@@ -71,9 +71,10 @@ def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
                 **at,
             }
         )
-        notes += [
-            {**note, "xref": f"{x} domain", "yref": f"{y} domain"} for note in own.get("annotations", [])
-        ]
-        bands = [{**band, "xref": x, "yref": f"{y} domain"} for band in own.get("shapes", [])]
+        for note in own.get("annotations", []):
+            along = x if note.get("xref") == "x" else f"{x} domain"
+            notes.append({**note, "xref": along, "yref": f"{y} domain"})
+        where = {"xref": x, "yref": f"{y} domain", "legend": legend}
+        bands = [{**band, **where} for band in own.get("shapes", [])]
         layout["shapes"] = [*layout.get("shapes", []), *bands]
     return {"data": data, "layout": layout}

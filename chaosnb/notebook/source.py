@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from chaosnb.figures import FIGURES, Columns, mark_gaps
+from chaosnb.figures import FIGURES, Columns
 
 __all__ = ["Source", "figure_of", "interval_s"]
 
@@ -54,7 +54,7 @@ def figure_of(name: str, frame: Columns, gaps: pd.DataFrame, agents: tuple[str, 
         A plotly figure specification.
     """
     chosen = {"agents": agents} if name == "reputation" and agents else {}
-    return mark_gaps(FIGURES[name](frame, **chosen), gaps)
+    return FIGURES[name](frame, gaps=gaps, **chosen)
 
 
 def interval_s(fps: float) -> float:
