@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import math
 import random
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,6 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chaosnb
+from chaosnb.devnet.faults import Faults
+from chaosnb.devnet.outgoing import Outgoing
+from chaosnb.ingest.connection import Connection
 from chaosnb.ingest.gaps import Gap, GapLedger
 from chaosnb.ingest.session import Session
 from chaosnb.protocol.codec import encode
@@ -31,6 +37,7 @@ from chaosnb.protocol.events import (
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.protocol.signing import Identity
 from tests.event_strategies import START_US
+from tests.faulty_network import FaultyNetwork, run_virtually
 
 SECOND = 1_000_000
 ARRIVAL_US = START_US + 500_000_000  # a clock that is far from the node's
@@ -116,7 +123,7 @@ def test_until_an_event_comes_the_time_of_arrival_ends_the_gap() -> None:
     feed = Feed()
     feed.lose("stale")
     feed.ledger.close((ARRIVAL_US + SECOND) * 1_000)
-    assert feed.spans == [("stale", 500.0, 501.0)]
+    assert feed.spans == [("stale", 498.0, 501.0)]
     feed.give(*each([7]))
     assert feed.spans == [("stale", 7.0, 7.0)]
 
@@ -382,3 +389,109 @@ def test_a_stream_says_what_is_complete_of_whatever_pandas_takes_for_a_time() ->
 def _span_s(stream: chaosnb.Stream) -> float:
     times = stream.network_metrics["timestamp"]
     return 0.0 if times.empty else (times.iloc[-1] - times.iloc[0]).total_seconds()
+
+
+# -- against the truth of a node that fails
+
+
+class Scenario:
+    """What a ledger says of a minute in which a simulated node fails, and what the node did."""
+
+    def __init__(self, seed: int) -> None:
+        rng = random.Random(seed)
+        faults = Faults(
+            seed=seed,
+            drop=rng.choice([0.0, 0.02, 0.1]),
+            duplicate=0.05,
+            reorder=rng.choice([0.0, 0.2]),
+            delay=rng.choice([0.0, 0.05]),
+            max_delay_s=1.5,
+            cut=rng.choice([0.05, 0.3]),
+            cuts=("reset", 1011),
+            stall=0.05,
+            stall_s=1.0,
+            replay_s=rng.choice([0.0, 5.0]),
+        )
+        self.network = FaultyNetwork(faults=faults, seed=seed, rate=60, duration_s=40)
+        self.connection = Connection(
+            url="ws://node.example/ws/v1",
+            session=Session(["blocks", "consensus", "network", "social"], Identity.generate()),
+            connect=self.network,
+            clock=self.network.clock,
+            rng=rng,
+        )
+        run_virtually(self._listen())
+        self.ledger = self.connection.ledger
+
+    async def _listen(self) -> None:
+        async def pump() -> None:
+            async for _ in self.connection.batches():
+                pass
+
+        task = asyncio.create_task(pump())
+        await self.network.settle()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    @property
+    def provable(self) -> list[int]:
+        """The heights of the blocks that are missing and that a child delivered long enough ago names."""
+        sent = self.network.sent
+        delivered = [
+            (_block(message.data), message.time_us) for message in sent.delivered() if _is_block(message)
+        ]
+        heights = {block["block_hash"]: block["height"] for block in _blocks(sent.emitted)}
+        lowest = min(block["height"] for block, _ in delivered)
+        newest_us = max(message.time_us for message in sent.delivered())
+        named_us: dict[str, int] = {}
+        for block, at_us in delivered:
+            named_us[block["parent_hash"]] = min(at_us, named_us.get(block["parent_hash"], at_us))
+        return sorted(
+            heights[name]
+            for name in sent.unknown_parents()
+            if heights[name] > lowest and named_us[name] + 2 * SECOND <= newest_us
+        )
+
+    @property
+    def lost_us(self) -> list[int]:
+        """The times of the events that were lost with the link, or while it was down."""
+        return [message.time_us for message, fate in self.network.sent.fates() if fate in ("away", "lost")]
+
+
+def _is_block(message: Outgoing) -> bool:
+    return message.event_type == "block_proposal"
+
+
+def _block(data: bytes) -> dict[str, Any]:
+    block: dict[str, Any] = json.loads(data)["data"]
+    return block
+
+
+def _blocks(messages: Iterable[Outgoing]) -> list[dict[str, Any]]:
+    return [_block(message.data) for message in messages if _is_block(message)]
+
+
+def test_recall_and_precision_are_one_against_a_node_that_fails() -> None:
+    """Every lost event lies in a gap, every provable hole is a row, no certain one is none."""
+    holes = lost = whole_spans = 0
+    for seed in range(8):
+        found = Scenario(seed)
+        gaps = found.ledger.gaps
+        certain = sorted(gap.heights[-1] for gap in gaps if gap.certainty == "certain")
+        assert certain == found.provable, f"seed {seed}"
+        missing = found.lost_us
+        spans = [(gap.start_us, gap.end_us or 2**62) for gap in gaps if gap.certainty == "possible"]
+        outside = [at_us for at_us in missing if not any(low <= at_us <= high for low, high in spans)]
+        assert outside == [], f"seed {seed}"
+        rng = random.Random(seed)
+        first_us = found.network.sent.emitted[0].time_us
+        for _ in range(50):
+            start_us = first_us + round(rng.uniform(0, 40) * SECOND)
+            end_us = start_us + round(rng.uniform(0, 8) * SECOND)
+            if found.ledger.complete(start_us, end_us):
+                whole_spans += 1
+                assert not any(start_us <= at_us <= end_us for at_us in missing), f"seed {seed}"
+        holes, lost = holes + len(certain), lost + len(missing)
+    assert holes > 10
+    assert lost > 1_000
+    assert whole_spans > 20

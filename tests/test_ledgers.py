@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
+import pytest
 
 from chaosnb.ingest.gaps import Gap
+from chaosnb.store.export import export_frames
 from chaosnb.tables.ledgers import gap_frame
 
 START_US = 1_795_394_172_345_678
@@ -19,6 +26,12 @@ DTYPES = {
     "heights_missing": "list<item: int64>[pyarrow]",
     "blocks_missing": "int64",
     "detail": "str",
+}
+READERS: dict[str, Callable[[Path], Any]] = {
+    "parquet": pd.read_parquet,
+    "feather": pd.read_feather,
+    "csv": pd.read_csv,
+    "jsonl": lambda path: pd.read_json(path, lines=True),
 }
 
 
@@ -50,3 +63,27 @@ def test_of_a_jump_beyond_measure_the_first_heights_are_listed() -> None:
     frame = gap_frame([Gap(0, 1, "height_jump", ("blocks",), "certain", range(-(2**63), 2**63 - 1))])
     assert frame["heights_missing"].iloc[0] == list(range(-(2**63), -(2**63) + 1_000))
     assert frame["blocks_missing"].iloc[0] == 2**63 - 1
+
+
+@pytest.mark.parametrize("format", ["parquet", "feather", "csv", "jsonl"])
+def test_every_export_holds_the_gaps_with_all_their_columns(tmp_path: Path, format: str) -> None:
+    """Read back, a gap is what it was: times, lists, and an end that is not there."""
+    gaps = [
+        Gap(START_US, START_US + 1_500_000, "height_jump", ("blocks",), "certain", range(6, 8)),
+        Gap(START_US, None, "disconnected", ("blocks", "memes"), "possible"),
+    ]
+    for frame in (gap_frame(gaps), gap_frame([])):
+        export_frames({"gaps": frame}, tmp_path, format=format, source={})
+        back = READERS[format](tmp_path / f"gaps.{format}")
+        assert len(back) == len(frame)
+        if format != "jsonl" or len(frame):
+            assert list(back) == list(DTYPES)
+    export_frames({"gaps": gap_frame(gaps)}, tmp_path, format=format, source={})
+    first, second = READERS[format](tmp_path / f"gaps.{format}").itertuples(index=False)
+    assert pd.Timestamp(first.start) == MOMENT
+    assert pd.Timestamp(first.end) == MOMENT + pd.Timedelta("1.5s")
+    assert pd.isna(second.end)
+    assert (first.cause, second.certainty, first.blocks_missing) == ("height_jump", "possible", 2)
+    lists = [first.heights_missing, second.topics, second.heights_missing]
+    read = [json.loads(value) if isinstance(value, str) else list(value) for value in lists]
+    assert read == [[6, 7], ["blocks", "memes"], []]

@@ -86,7 +86,8 @@ class GapLedger:
     A lost link spans from the newest event received before to the oldest newer one received after. An event
     that was under way out of order may lie outside of that, so the span is widened on both sides by as much
     disorder as the feed has shown (nothing in a feed that comes in order, at most `lateness`); stamps that
-    lie far off the others' do not count. Where no event came before or after, the time of arrival stands in.
+    lie far off the others' do not count. Where no event came before or after, the time of arrival stands in,
+    at the start less `lateness`.
     A span is taken to be ``possible`` however short, since the protocol cannot tell whether anything was
     sent in it. A replay that reaches back into a lost span ends it where the replay begins.
 
@@ -106,7 +107,7 @@ class GapLedger:
 
     Examples
     --------
-    >>> ledger = GapLedger()
+    >>> ledger = GapLedger(lateness_s=0)
     >>> ledger.open("disconnected", 1_000_000, ("blocks",))
     >>> ledger.close(5_000_000)
     >>> [(gap.start_us, gap.end_us, gap.cause, gap.certainty) for gap in ledger.gaps]
@@ -146,7 +147,8 @@ class GapLedger:
                 return
             newest_us = self._progress.newest_us
             by_arrival = newest_us is None
-            start_us = start_ns // 1_000 if newest_us is None else newest_us
+            # Where nothing came, what was under way may have been sent before the loss.
+            start_us = start_ns // 1_000 - self._lateness_us if newest_us is None else newest_us
             self._losses.append(_Loss(start_us, cause, tuple(topics), by_arrival))
             if len(self._losses) > _KEPT_LOSSES:
                 self._losses[:2] = [_joined(*self._losses[:2])]
