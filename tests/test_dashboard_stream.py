@@ -134,7 +134,7 @@ def test_the_window_says_how_much_is_shown() -> None:
 def test_chosen_agents_are_drawn_instead_of_the_movers(stream: chaosnb.Stream, board: Dashboard) -> None:
     """The choice offers those that have a reputation, and stays while new ones are offered."""
     wait_for(lambda: len(board.controls.agents.options) >= 2)
-    chosen = board.controls.agents.options[:2]
+    chosen = tuple(agent for _, agent in board.controls.agents.options[:2])
     board.controls.agents.value = chosen
     live = board.plots["reputation"]
     wait_for(lambda: tuple(trace["name"] for trace in live.static()["data"]) == chosen)

@@ -23,6 +23,7 @@ from chaosnb.notebook.grid import grid
 from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, has_kernel
 from chaosnb.notebook.source import Source, figure_of, interval_s
 from chaosnb.notebook.writer import Writer
+from chaosnb.text import printable
 
 __all__ = ["Dashboard", "Source", "plot"]
 
@@ -180,9 +181,10 @@ class Dashboard:
     def _offer(self, frame: Columns) -> None:
         control = self.controls.agents
         chosen = tuple(control.value)
-        agents = tuple(sorted({*map(str, set(frame["agent_id"])), *chosen}))
-        if agents != tuple(control.options):
-            control.options = agents
+        agents = sorted({*map(str, set(frame["agent_id"])), *chosen})
+        options = tuple((printable(agent), agent) for agent in agents)
+        if options != tuple(control.options):
+            control.options = options
             # New options clear the choice.
             control.value = chosen
 
