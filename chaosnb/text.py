@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 __all__ = ["printable"]
 
 # Controls (with those of 8 bits), what turns or hides text, line ends of Unicode's own, lone surrogates. The
 # joiners within emoji stay.
-_UNSHOWABLE: Final = re.compile(
-    "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
+_UNSHOWABLE: Final = (
+    *(range(0x20), range(0x7F, 0xA0), [0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F], range(0x2028, 0x202F)),
+    *(range(0x2060, 0x2070), [0xFEFF], range(0xFFF9, 0xFFFC), range(0xD800, 0xE000), range(0xE0000, 0xE0080)),
 )
+_ESCAPES: Final = {
+    code: chr(code).encode("unicode_escape").decode() for codes in _UNSHOWABLE for code in codes
+}
 _ELLIPSIS: Final = "…"
 
 
@@ -34,4 +36,5 @@ def printable(text: str, most: int | None = None) -> str:
     'words…'
     """
     cut = text if most is None or len(text) <= most else text[:most] + _ELLIPSIS
-    return _UNSHOWABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), cut)
+    # Nearly all texts are printable, and to see that takes a thirtieth of the time.
+    return cut if cut.isprintable() else cut.translate(_ESCAPES)

@@ -1,5 +1,6 @@
 """The capture: what a stream has received, its counts, rates and ledgers."""
 
+import time
 import tracemalloc
 
 import pandas as pd
@@ -128,6 +129,16 @@ def test_rejects_are_bounded_in_bytes_too() -> None:
     assert capture.rejected == 400
     assert int(raw.str.len().sum()) == 2**24
     assert raw.str[:5].astype(int).tolist() == list(range(400 - 256, 400))
+
+
+def test_rejects_are_shown_soon_whatever_is_in_them() -> None:
+    """Also 16 MiB in which every character has to be escaped; four times as long as it was, at most."""
+    capture = Capture()
+    capture.accept(Batch(rejects=[ev.Reject(b"\x1b" * 65_536, "?", 0)] * 300, frames=300))
+    start = time.process_time()
+    raw = capture.rejects()["raw"]
+    assert time.process_time() - start < 8
+    assert int(raw.str.len().sum()) == 4 * 2**24
 
 
 def test_rejects_and_incidents_cannot_steer_a_terminal() -> None:
