@@ -169,7 +169,13 @@ class FaultyLink:
             self._end = TransportError("connection reset by peer", code=1006)
         elif how != "half-open":
             self._end = TransportError("cut on purpose", code=int(how))
+        elif self._network.ping_timeout_s is not None:
+            asyncio.get_running_loop().call_later(self._network.ping_timeout_s, self._miss_pong)
         self.finish(how)
+
+    def _miss_pong(self) -> None:
+        self._end = self._end or TransportError("the node does not answer pings", code=1006)
+        self._has_news.set()
 
     def _put(self, messages: list[Outgoing]) -> None:
         self._waiting += messages
@@ -192,6 +198,8 @@ class FaultyNetwork:
         Event time after which nothing more happens; what was held back is then released.
     tick_s : float
         How often the network hands over what has happened.
+    ping_timeout_s : float or None
+        After how long a link that is half-open fails, as one does whose pings are not answered; None: never.
     """
 
     def __init__(
@@ -203,7 +211,9 @@ class FaultyNetwork:
         agents: int = 24,
         duration_s: float = 60.0,
         tick_s: float = 0.05,
+        ping_timeout_s: float | None = 40.0,
     ) -> None:
+        self.ping_timeout_s = ping_timeout_s
         self.connects = 0
         self.links: list[FaultyLink] = []
         self.finished = asyncio.Event()

@@ -356,6 +356,20 @@ def test_faults_without_a_record_keep_counts_only() -> None:
         _ = node.sent.emitted
 
 
+def test_the_past_can_be_forgotten() -> None:
+    """What is left is as if nothing had been before; the counts stay."""
+    with Devnet(speed=None, duration=300, faults=Faults(seed=1, drop=0.1, cut=0.05, cuts=(1001,))) as node:
+        run(lambda: collect(node, Identity.generate()))
+        before, total = node.sent.fates(), node.sent.total()
+        middle_us = before[len(before) // 2][0].time_us
+        node.forget(middle_us)
+        assert node.sent.fates() == [(m, fate) for m, fate in before if m.time_us >= middle_us]
+        assert min(message.time_us for message in node.sent.delivered()) >= middle_us
+        assert node.sent.total() == total
+    node.forget(middle_us + 10**12)
+    assert node.sent.fates() == node.sent.delivered() == []
+
+
 def test_a_client_cut_off_for_its_slowness_has_lost_what_waited() -> None:
     """The truth knows the close code and the messages."""
 

@@ -201,6 +201,15 @@ def test_a_half_open_link_says_nothing_and_does_not_end() -> None:
     assert 15.0 < (sent.missed()[-1].time_us - sent.missed()[0].time_us) / 1e6 < 18.0
 
 
+def test_a_half_open_link_fails_when_its_pings_are_not_answered() -> None:
+    """As the real transports do."""
+    client = RawClient(FaultyNetwork(faults=Faults(script=((10.0, Cut("half-open")),))), silence_s=100.0)
+    run_virtually(client.listen())
+    assert client.losses == ["the node does not answer pings"]
+    missed = client.network.sent.missed()
+    assert 40.0 < (missed[-1].time_us - missed[0].time_us) / 1e6 < 42.0
+
+
 def test_a_client_that_leaves_by_itself_is_due_nothing_more() -> None:
     """One that was cut off is."""
 

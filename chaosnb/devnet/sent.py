@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
@@ -66,6 +67,13 @@ class Link:
         return self.ended not in ("reset", "client")
 
 
+class _Record:
+    def __init__(self) -> None:
+        self.emitted: list[Outgoing] = []
+        self.forgotten = 0
+        self.links: list[Link] = []
+
+
 class Recorder:
     """What the node writes down while it runs.
 
@@ -77,9 +85,8 @@ class Recorder:
 
     def __init__(self, *, keeps: bool) -> None:
         self.counts: Final[Counter[str]] = Counter()
-        self._keeps = keeps
-        self._emitted: list[Outgoing] = []
-        self._links: list[Link] = []
+        self._record = _Record() if keeps else None
+        self._emitted = 0
         self._connections = 0
         self._clients: set[str] = set()
 
@@ -87,42 +94,53 @@ class Recorder:
         """Return the record of a new link."""
         self._connections += 1
         link = Link(self._connections)
-        if self._keeps:
-            self._links.append(link)
+        if self._record is not None:
+            self._record.links.append(link)
         return link
 
     def emit(self, messages: list[Outgoing]) -> None:
         """Note what the network emitted, whoever wants it."""
-        if self._keeps:
-            self._emitted += messages
+        self._emitted += len(messages)
+        if self._record is not None:
+            self._record.emitted += messages
 
     def subscribe(self, link: Link, client: str, wanted: frozenset[str]) -> bool:
         """Note that a client has asked for these types, and return whether it comes back on a new link."""
         is_back = client in self._clients and not link.subscriptions
         self._clients.add(client)
         link.client = client
-        link.subscriptions.append(Subscription(len(self._emitted), wanted))
+        link.subscriptions.append(Subscription(self._emitted, wanted))
         return is_back
 
     def hand(self, link: Link, messages: list[Outgoing]) -> None:
         """Note what goes to the socket."""
         self.counts.update([message.event_type for message in messages])
-        if self._keeps:
+        if self._record is not None:
             link.messages += messages
 
     def withhold(self, link: Link, messages: Iterable[Outgoing]) -> None:
         """Note what does not go to the socket, with its fate."""
-        if self._keeps:
+        if self._record is not None:
             link.messages += messages
 
     def end(self, link: Link, ended: How | str) -> None:
         """Note that nothing more is offered to a link; the first reason stays."""
         if link.ended is None:
-            link.until, link.ended = len(self._emitted), ended
+            link.until, link.ended = self._emitted, ended
 
     def sent(self) -> Sent:
         """Return the truth as it is now."""
-        return Sent(Counter(self.counts), self._emitted, self._links if self._keeps else None)
+        return Sent(Counter(self.counts), self._record)
+
+    def forget(self, before_us: int) -> None:
+        """Drop from the record what happened before this event time; the counts stay."""
+        if self._record is None:
+            return
+        past = bisect_left(self._record.emitted, before_us, key=lambda message: message.time_us)
+        for link in self._record.links:
+            link.messages = [message for message in link.messages if message.time_us >= before_us]
+        self._record.emitted = self._record.emitted[past:]
+        self._record.forgotten += past
 
 
 class Sent(Mapping[str, int]):
@@ -146,10 +164,9 @@ class Sent(Mapping[str, int]):
     ({}, ())
     """
 
-    def __init__(self, counts: Counter[str], emitted: list[Outgoing], links: list[Link] | None) -> None:
+    def __init__(self, counts: Counter[str], record: _Record | None) -> None:
         self._counts = counts
-        self._emitted = emitted
-        self._links = links
+        self._record = record
 
     # -- counts
 
@@ -174,13 +191,12 @@ class Sent(Mapping[str, int]):
     @property
     def emitted(self) -> tuple[Outgoing, ...]:
         """All events of the network, in order, whether anybody wanted them or not."""
-        self._kept()
-        return tuple(self._emitted)
+        return tuple(self._kept().emitted)
 
     @property
     def clients(self) -> tuple[str, ...]:
         """The public keys of those who have subscribed, in order."""
-        return tuple(dict.fromkeys(link.client for link in self._kept() if link.client is not None))
+        return tuple(dict.fromkeys(link.client for link in self._kept().links if link.client is not None))
 
     def links(self, client: str | None = None) -> list[Link]:
         """Return the connections of a client, in order."""
@@ -188,7 +204,7 @@ class Sent(Mapping[str, int]):
             if len(clients := self.clients) > 1:
                 raise ValueError(f"there were {len(clients)} clients; say which: {', '.join(clients)}")
             client = clients[0] if clients else None
-        return [link for link in self._kept() if link.client is not None and link.client == client]
+        return [link for link in self._kept().links if link.client is not None and link.client == client]
 
     def due(self, client: str | None = None) -> list[Outgoing]:
         """Return what a client should have had: all events of its topics since it first subscribed.
@@ -200,11 +216,12 @@ class Sent(Mapping[str, int]):
             return []
         spans = [span for link in links for span in link.subscriptions]
         end = links[-1].until if links[-1].ended == "client" else None
-        stops = [*(span.since for span in spans[1:]), len(self._emitted) if end is None else end]
+        emitted, forgotten = self._kept().emitted, self._kept().forgotten
+        stops = [*(span.since for span in spans[1:]), forgotten + len(emitted) if end is None else end]
         return [
             message
             for span, stop in zip(spans, stops, strict=True)
-            for message in self._emitted[span.since : stop]
+            for message in emitted[max(0, span.since - forgotten) : max(0, stop - forgotten)]
             if message.event_type in span.wanted
         ]
 
@@ -280,10 +297,10 @@ class Sent(Mapping[str, int]):
         right = sum(any(start <= m.time_us <= end for m in missed) for start, end in gaps)
         return right / len(gaps) if gaps else 1.0
 
-    def _kept(self) -> list[Link]:
-        if self._links is None:
+    def _kept(self) -> _Record:
+        if self._record is None:
             raise DevnetError("this node keeps counts only; make it with Devnet(record=True)")
-        return list(self._links)
+        return self._record
 
 
 class _Block(Struct):

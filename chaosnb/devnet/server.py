@@ -11,6 +11,7 @@ import math
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from types import TracebackType
@@ -286,6 +287,21 @@ class Devnet:
         """What was handed to client sockets so far: counts by event type, and the record if one is kept."""
         return self._recorder.sent()
 
+    def forget(self, before_us: int) -> None:
+        """Drop from the record in `sent` all events before this event time; the counts stay.
+
+        A long run can compare one span after the other in bounded memory.
+
+        Parameters
+        ----------
+        before_us : int
+            Microseconds since the epoch, by the node's clock.
+        """
+        if self._thread is None:
+            self._recorder.forget(before_us)
+        else:
+            self._call(lambda: self._recorder.forget(before_us))
+
     @property
     def _authority(self) -> str:
         return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
@@ -324,12 +340,20 @@ class Devnet:
         await self._registry.serve(connection, self._broadcast.notice)
 
     def _strike(self, fault: Fault) -> None:
+        self._call(lambda: self._happen(fault))
+
+    def _call(self, action: Callable[[], None]) -> None:
+        """Have something done in the node's thread, and wait for it."""
         loop = self._loop
         if self._thread is None or loop is None:
             raise DevnetError("the simulated node is closed; call start() first")
-        asyncio.run_coroutine_threadsafe(self._happen(fault), loop).result(_JOIN_S)
 
-    async def _happen(self, fault: Fault) -> None:
+        async def call() -> None:
+            action()
+
+        asyncio.run_coroutine_threadsafe(call(), loop).result(_JOIN_S)
+
+    def _happen(self, fault: Fault) -> None:
         if isinstance(fault, Refuse):
             self._refusals.begin(time.monotonic(), fault)
             return
