@@ -33,10 +33,10 @@ def play(
     connection: int = 1,
     until_s: float = 60.0,
     wanted: frozenset[str] = EVERYTHING,
-    seed: int = 7,
+    rate: float = 20.0,
 ) -> tuple[list[Action], list[Outgoing]]:
     """Return what a link does with a minute of events, handed over at these moments, and the events."""
-    emitter = Emitter(Model(seed), faults, traced=True)
+    emitter = Emitter(Model(7, rate=rate), faults, traced=True)
     injector = FaultInjector(
         faults, connection=connection, since_us=emitter.now_us, origin_us=emitter.origin_us
     )
@@ -91,6 +91,15 @@ def test_the_same_seed_gives_the_same_actions_however_the_time_is_cut_up(
         script=((5.0, Stall(2.0)), (6.5, Garbage(b"!")), (9.0, Flood(3))),
     )  # fmt: skip
     assert play(faults, cuts_s=cuts_s, until_s=20) == play(faults, until_s=20)
+
+
+def test_even_a_cut_between_an_event_and_its_stamp_changes_nothing() -> None:
+    """A stamp is cut to the millisecond, and so lies before the time that the last call came to."""
+    faults = Faults(seed=1, duplicate=0.5, delay=0.3, max_delay_s=0.01)
+    fine = [i * 0.000_13 for i in range(4_000)]
+    assert play(faults, cuts_s=fine, until_s=0.55, rate=3_000.0) == play(
+        faults, cuts_s=[], until_s=0.55, rate=3_000.0
+    )
 
 
 def test_another_seed_or_another_link_gives_other_faults() -> None:
@@ -176,6 +185,36 @@ def test_a_stall_holds_everything_back_and_loses_nothing() -> None:
     assert len(came[13.0]) + len(came[13.1]) > 40
     order = [number for at in came for number in numbers(came[at])]
     assert order == list(range(len(order)))
+
+
+def test_stalls_that_overlap_end_with_the_last() -> None:
+    """A short one within a long one changes nothing."""
+    long = Faults(script=((10.0, Stall(3.0)),))
+    both = Faults(script=((10.0, Stall(3.0)), (11.0, Stall(0.5))))
+    cuts_s = [i / 10 for i in range(200)]
+    assert _times(long, cuts_s) == _times(both, cuts_s)
+    longer = Faults(script=((10.0, Stall(3.0)), (11.0, Stall(4.0))))
+    assert not any(10.0 < at_s < 15.0 for at_s in _times(longer, cuts_s))
+
+
+def _times(faults: Faults, calls_s: list[float]) -> list[float]:
+    """When each message goes out."""
+    emitter = Emitter(Model(7), faults, traced=True)
+    injector = FaultInjector(faults, since_us=emitter.origin_us)
+    injector.wanted = EVERYTHING
+    times_s: list[float] = []
+    for at_s in calls_s:
+        messages = emitter.step(int(at_s * SECOND), frozenset())
+        times_s += [at_s] * len(injector.inject(emitter.now_us, messages))
+    return times_s
+
+
+def test_what_a_stall_holds_back_is_lost_by_a_cut() -> None:
+    """All that came after the stall began."""
+    actions, emitted = play(Faults(script=((10.0, Stall(5.0)), (12.0, Cut(1001)))))
+    stalled = [m.number for m in emitted if 10 * SECOND <= m.time_us - Model(7).start_us < 12 * SECOND]
+    assert [a.number for a in actions if isinstance(a, Outgoing) and a.fate == "lost"] == stalled
+    assert stalled
 
 
 def test_a_cut_ends_the_link_and_what_was_held_back_is_lost() -> None:

@@ -294,6 +294,14 @@ def test_after_a_reset_what_arrived_is_a_beginning_of_what_was_handed_over() -> 
         assert frames == (handed if link.is_whole else handed[: len(frames)])
 
 
+def test_at_the_end_of_its_duration_a_node_releases_what_is_held_back() -> None:
+    """Delays that reach beyond it lose nothing."""
+    with Devnet(speed=None, duration=20, faults=Faults(delay=1.0, max_delay_s=500.0)) as node:
+        (frames,) = run(lambda: collect(node, Identity.generate()))
+        assert node.sent.missed() == []
+        assert len(frames) == len(node.sent.due()) > 100
+
+
 def test_a_client_that_comes_back_is_sent_the_last_seconds_again() -> None:
     """One that is new is not."""
 

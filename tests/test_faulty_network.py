@@ -148,6 +148,13 @@ def test_rows_are_each_event_once_by_time() -> None:
     assert sent["garbage"] > 0
 
 
+def test_a_row_is_the_first_of_its_copies() -> None:
+    """As a table keeps it."""
+    _, sent = read(Faults(seed=1, duplicate=0.3))
+    assert {message.fate for message in sent.rows()} == {"sent"}
+    assert sent.copies() > 0
+
+
 def test_missed_blocks_and_unknown_parents_are_what_an_observer_lacks() -> None:
     """Computed anew here from what was received and what was emitted."""
     client, sent = read(Faults(seed=2, drop=0.4), duration_s=200.0)
@@ -210,7 +217,8 @@ def test_a_half_open_link_fails_when_its_pings_are_not_answered() -> None:
     assert 40.0 < (missed[-1].time_us - missed[0].time_us) / 1e6 < 42.0
 
 
-def test_a_client_that_leaves_by_itself_is_due_nothing_more() -> None:
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_client_that_leaves_by_itself_is_due_nothing_more(is_cut: bool) -> None:
     """One that was cut off is."""
 
     async def leave() -> Sent:
@@ -220,13 +228,15 @@ def test_a_client_that_leaves_by_itself_is_due_nothing_more() -> None:
             await link.send(text)
         await asyncio.sleep(5)
         await link.receive()
+        if is_cut:
+            network.strike(Cut(1001))
         await link.close()
         await network.finished.wait()
         return network.sent
 
     sent = run_virtually(leave())
-    assert sent.missed() == []
-    assert 0 < len(sent.due()) < len(sent.emitted) / 2
+    assert (len(sent.due()) > len(sent.emitted) / 2) == is_cut == bool(sent.missed())
+    assert sent.due()
 
 
 def test_unread_messages_are_lost_by_a_reset_and_read_before_a_close_code() -> None:

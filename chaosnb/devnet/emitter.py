@@ -66,12 +66,7 @@ class Emitter:
 
     def replay(self, wanted: frozenset[str]) -> list[Outgoing]:
         """Return what a client that comes back is sent again."""
-        since_us = self._replayed_since_us()
-        return [
-            message._replace(fate="replayed")
-            for message in self._recent
-            if message.event_type in wanted and message.time_us >= since_us
-        ]
+        return [message._replace(fate="replayed") for message in self._recent if message.event_type in wanted]
 
     def _trace(self, events: list[Event]) -> list[Outgoing]:
         times_us = parse_timestamps([event.timestamp for event in events]).tolist()  # type: ignore[attr-defined]
@@ -85,10 +80,7 @@ class Emitter:
             self._emitted += 1
         if self._faults.replay_s:
             self._recent += messages
-            since_us = self._replayed_since_us()
+            since_us = self.now_us - int(self._faults.replay_s * 1e6)
             while self._recent and self._recent[0].time_us < since_us:
                 self._recent.popleft()
         return messages
-
-    def _replayed_since_us(self) -> int:
-        return self.now_us - int(self._faults.replay_s * 1e6)
