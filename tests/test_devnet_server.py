@@ -588,6 +588,12 @@ def test_port_in_use() -> None:
         second.close()
 
 
+def test_port_that_does_not_exist() -> None:
+    """What the system refuses is a DevnetError as well."""
+    with pytest.raises(DevnetError, match="cannot listen on .*:70000"):
+        Devnet(port=70_000).start()
+
+
 def test_unstarted() -> None:
     """Before its start a node has no address, and its repr says that it is simulated."""
     node = Devnet()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import errno
 import logging
 import math
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from types import TracebackType
@@ -25,6 +23,7 @@ from chaosnb.devnet.agents import Parameters, Truth
 from chaosnb.devnet.broadcast import Broadcast
 from chaosnb.devnet.emitter import Emitter
 from chaosnb.devnet.faults import Cut, Fault, Faults, Flood, Garbage, How, Refuse, Stall
+from chaosnb.devnet.host import Host
 from chaosnb.devnet.http_api import WS_PATH, answer, refusal
 from chaosnb.devnet.listener import Listener
 from chaosnb.devnet.model import Model
@@ -37,8 +36,6 @@ from chaosnb.errors import DevnetError
 
 __all__ = ["Devnet"]
 
-_START_TIMEOUT_S: Final = 10.0
-_JOIN_S: Final = 2.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # A node must not print into a notebook; who wants to see its log attaches a handler.
@@ -150,10 +147,9 @@ class Devnet:
             clients=lambda: self._registry.clients,
         )
         self._finished = threading.Event()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._runner = Host(begin=self._begin, end=self._end, name="chaosnb-devnet", logger=_logger)
+        self._listener = Listener(self._handle, self._answer, _logger)
+        self._beating: asyncio.Task[None] | None = None
 
     # -- life
 
@@ -165,34 +161,19 @@ class Devnet:
         DevnetError
             If the port is in use, or the address cannot be listened on.
         """
-        with self._lock:
-            if self._thread is not None:
-                return self
-            begun = threading.Event()
-            failure: list[BaseException] = []
-            thread = threading.Thread(
-                target=self._run, args=(begun, failure), name="chaosnb-devnet", daemon=True
-            )
-            thread.start()
-            if not begun.wait(_START_TIMEOUT_S):
-                raise DevnetError(f"the simulated node did not start within {_START_TIMEOUT_S:g} s")
-            if failure:
-                thread.join(_JOIN_S)
-                raise self._start_error(failure[0]) from failure[0]
-            self._thread = thread
-            _running.add(self)
+        try:
+            self._runner.start()
+        except DevnetError:
+            raise
+        except Exception as error:
+            raise self._start_error(error) from error
+        _running.add(self)
         return self
 
     def close(self) -> None:
         """Close the node and its connections; does nothing if it is closed. Takes two seconds at most."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-            if thread is None or self._loop is None or self._stop is None:
-                return
-            with contextlib.suppress(RuntimeError):  # the loop has ended already
-                self._loop.call_soon_threadsafe(self._stop.set)
-            thread.join(_JOIN_S)
-            _running.discard(self)
+        self._runner.stop()
+        _running.discard(self)
 
     def wait_finished(self, timeout: float | None = None) -> bool:
         """Wait until `duration` is over and all events of it are handed to the clients.
@@ -218,7 +199,7 @@ class Devnet:
         self.close()
 
     def __repr__(self) -> str:
-        running = "running" if self._thread is not None else "closed"
+        running = "running" if self._runner.is_running else "closed"
         where = self.url if self._port else f"{self._host}, no port yet"
         return f"<Devnet {where} (simulated, {running})>"
 
@@ -297,10 +278,10 @@ class Devnet:
         before_us : int
             Microseconds since the epoch, by the node's clock.
         """
-        if self._thread is None:
-            self._recorder.forget(before_us)
+        if self._runner.is_running:
+            self._runner.call(lambda: self._recorder.forget(before_us))
         else:
-            self._call(lambda: self._recorder.forget(before_us))
+            self._recorder.forget(before_us)
 
     @property
     def _authority(self) -> str:
@@ -308,26 +289,15 @@ class Devnet:
 
     # -- in the thread
 
-    def _run(self, begun: threading.Event, failure: list[BaseException]) -> None:
-        try:
-            asyncio.run(self._main(begun))
-        except BaseException as error:
-            failure.append(error)
-            if begun.is_set():
-                _logger.exception("the simulated node failed")
-        finally:
-            begun.set()
+    async def _begin(self) -> None:
+        self._port = await self._listener.open(self._host, self._port)
+        self._beating = asyncio.create_task(self._beat())
 
-    async def _main(self, begun: threading.Event) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        listener = Listener(self._handle, self._answer, _logger)
-        self._port = await listener.open(self._host, self._port)
-        beat = asyncio.create_task(self._beat())
-        begun.set()
-        await self._stop.wait()
-        beat.cancel()
-        await asyncio.gather(beat, return_exceptions=True)
-        await listener.close()
+    async def _end(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.gather(self._beating, return_exceptions=True)
+        await self._listener.close()
 
     async def _beat(self) -> None:
         try:
@@ -340,18 +310,7 @@ class Devnet:
         await self._registry.serve(connection, self._broadcast.notice)
 
     def _strike(self, fault: Fault) -> None:
-        self._call(lambda: self._happen(fault))
-
-    def _call(self, action: Callable[[], None]) -> None:
-        """Have something done in the node's thread, and wait for it."""
-        loop = self._loop
-        if self._thread is None or loop is None:
-            raise DevnetError("the simulated node is closed; call start() first")
-
-        async def call() -> None:
-            action()
-
-        asyncio.run_coroutine_threadsafe(call(), loop).result(_JOIN_S)
+        self._runner.call(lambda: self._happen(fault))
 
     def _happen(self, fault: Fault) -> None:
         if isinstance(fault, Refuse):
@@ -370,7 +329,7 @@ class Devnet:
             return refusal(HTTPStatus(refuse.status or HTTPStatus.SERVICE_UNAVAILABLE))
         return answered
 
-    def _start_error(self, error: BaseException) -> DevnetError:
+    def _start_error(self, error: Exception) -> DevnetError:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             return DevnetError(
                 f"port {self._port} on {self._host} is in use; close what listens there, or take another "
