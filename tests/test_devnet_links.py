@@ -125,7 +125,7 @@ def test_a_half_open_link_stays_and_is_mute() -> None:
         assert frames == [message.data for message in link.handed]
         begin_s = time.monotonic()
         node.close()
-        assert time.monotonic() - begin_s < 0.5
+        assert time.monotonic() - begin_s < 0.7
 
 
 @pytest.mark.parametrize("code", [*range(1000, 1016), 3000, 4999])
@@ -166,15 +166,15 @@ def test_a_stall_is_silence_and_loses_nothing() -> None:
     async def talk() -> float:
         async with dial(node) as link:
             await link.recv()
-            await tell(node.stall, 0.5)
-            await rest(link, quiet_s=0.1)
-            await asyncio.wait_for(await link.ping(), BOUND_S)
             begin_s = time.monotonic()
+            await tell(node.stall, 0.8)
+            await rest(link, quiet_s=0.2)
+            await asyncio.wait_for(await link.ping(), BOUND_S)
             await link.recv()
             return time.monotonic() - begin_s
 
     with Devnet(rate=400, record=True) as node:
-        assert 0.2 < run(talk) < 2.0
+        assert 0.6 < run(talk) < 5.0
         numbers = [message.number for message in node.sent.delivered()]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
@@ -218,14 +218,20 @@ def test_new_links_are_refused_for_a_while(status: int | None, error: Any) -> No
 
     async def talk() -> None:
         async with dial(node) as link:
-            await tell(node.refuse_for, 0.4, status)
-            with pytest.raises(error):
-                async with dial(node):
-                    pass
+            begin_s = time.monotonic()
+            await tell(node.refuse_for, 1.0, status)
+            refused = 0
+            while True:
+                try:
+                    async with dial(node) as other:
+                        await other.recv()
+                    break
+                except error:
+                    refused += 1
+                    await asyncio.sleep(0.1)
+            assert refused > 0
+            assert time.monotonic() - begin_s >= 1.0
             await link.recv()
-            await asyncio.sleep(0.4)
-            async with dial(node) as other:
-                await other.recv()
 
     with Devnet(rate=400) as node:
         run(talk)
