@@ -67,6 +67,13 @@ def test_a_jump_is_one_hole_with_the_heights_in_between() -> None:
     assert chain.holes == [Hole(5_000_000, 8_000_000, "height_jump", range(6, 8))]
 
 
+def test_of_several_children_the_earliest_ends_the_hole() -> None:
+    """What is missing was proposed before any of them."""
+    children = [Node("late", "b6", 7, 7_500_000), Node("early", "b6", 7, 7_000_000)]
+    chain = fed([*line([4, 5]), *children, *line([8, 9, 10])])
+    assert [hole.end_us for hole in chain.holes] == [7_000_000, 8_000_000]
+
+
 def test_a_fork_of_which_the_other_block_was_received_is_an_unknown_parent() -> None:
     """The height is there, the block is not."""
     fork = Node("other", "b5", 6, 6_000_000)
@@ -120,7 +127,8 @@ def test_after_a_pause_what_came_meanwhile_is_not_missing() -> None:
     """Proposals that nobody asked for are not lost; what is lost after that is."""
     chain = fed(line([4, 5]))
     chain.pause()
-    for node in line([20, 21, 23, 24, 25]):
+    of_unseen = Node("child", "a sibling of b20 from before", 21, 21_000_000)
+    for node in [*line([20]), of_unseen, *line([21, 23, 24, 25])]:
         chain.feed(node.proposal, node.at_us)
     chain.advance(30_000_000)
     assert heights(chain) == [[22]]

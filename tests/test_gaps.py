@@ -339,13 +339,12 @@ def test_no_event_is_lost_outside_of_a_gap_and_no_complete_span_lacks_one(
     feed = Feed("network", lateness_s=2.0)
     down = [(start_s, start_s + length_s) for start_s, length_s in cuts]
     # First a stretch that shows how much out of order the feed comes.
-    calm = [-20.0, -19.0, -18.0, -18.0 - disorder_s, *range(-17, 0)]
-    sent = [(at_s, at_s) for at_s in calm]
+    sent = [(float(at_s), float(at_s)) for at_s in range(-20, 0)] + [(-9.9, -10.0 - disorder_s)]
     times = sorted(rng.uniform(0, 120) for _ in range(150))
     sent += [(at_s + rng.uniform(0, disorder_s), at_s) for at_s in times]
     lost: list[float] = []
     is_down = False
-    for emitted_s, at_s in sorted(sent, key=lambda pair: pair[0]) if disorder_s else sent:
+    for emitted_s, at_s in sorted(sent):
         now_down = any(low <= emitted_s < high for low, high in down)
         if now_down:
             lost.append(at_s)

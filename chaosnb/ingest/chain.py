@@ -19,6 +19,7 @@ __all__ = ["BlockChain", "Hole"]
 _KEPT_BLOCKS: Final = 20_000
 _KEPT_HOLES: Final = 10_000
 _LONGEST_HASH: Final = 128
+_AT_ONCE_US: Final = -(2**63)
 
 
 class Hole(Struct, frozen=True):
@@ -104,13 +105,14 @@ class BlockChain:
         self._declared: dict[str, _Missing] = {}
         self._joined: Hole | None = None
         self._now_us: int | None = None
+        self._due_us = _AT_ONCE_US
         self.version = 0
         self.closed = 0
 
     @property
-    def waiting(self) -> int:
-        """How many parents have not come that still may."""
-        return len(self._waiting)
+    def due_us(self) -> int | None:
+        """The feed's time at which to call `advance`; None while no parent is waited for."""
+        return self._due_us if self._waiting else None
 
     @property
     def holes(self) -> list[Hole]:
@@ -167,6 +169,9 @@ class BlockChain:
             if self._is_proved(missing):
                 self._declared[name] = missing
                 self.version += 1
+        self._due_us = min(
+            [m.due_us for m in self._waiting.values() if m.due_us is not None], default=_AT_ONCE_US
+        )
         while len(self._declared) > self._kept_holes:
             self._join(self._hole(self._declared.pop(next(iter(self._declared)))))
 
@@ -182,6 +187,7 @@ class BlockChain:
             known.end_us = min(known.end_us, at_us)
         elif self._forgotten is None or high > self._forgotten:
             self._waiting[parent] = _Missing(high, at_us)
+            self._due_us = _AT_ONCE_US
 
     def _is_proved(self, missing: _Missing) -> bool:
         """Return whether a lower block came since watching began, and look anew which is the next lower."""

@@ -172,16 +172,17 @@ class GapLedger:
     def feed(self, batch: Batch) -> None:
         """Take in what arrived; each batch once, in order of arrival."""
         with self._lock:
-            if not batch.timed:
+            if not (timed := batch.timed):
                 return
             self._watch(batch)
-            self._resolve(batch)
-            self._progress.feed(batch.timed)
+            self._resolve(timed)
+            self._progress.feed(timed)
             if (rows := batch.rows.get("block_proposal")) is not None:
                 for block, at_us in zip(rows.events, rows.timestamp_us.tolist(), strict=True):
                     self._chain.feed(block, at_us)
-            if self._chain.waiting and (now_us := self._progress.newest_us) is not None:
-                self._chain.advance(now_us)
+            due_us = self._chain.due_us
+            if due_us is not None and any(int(part.timestamp_us.max()) >= due_us for part in timed):
+                self._chain.advance(self._progress.newest_us or 0)
 
     def evict(self, table: str, before_us: int) -> None:
         """Note that rows of a table from before this event time, or of this very time, are forgotten."""
@@ -254,6 +255,8 @@ class GapLedger:
 
     def _watch(self, batch: Batch) -> None:
         """Note from when on each topic is watched: from its first event."""
+        if self._topics == tuple(self._since_us):
+            return
         first_us = _first_us(batch.timed)
         if self._first_us is None:
             self._first_us = first_us
@@ -268,11 +271,11 @@ class GapLedger:
             elif came := [batch.rows[table] for table in own & batch.rows.keys()]:
                 self._since_us[topic] = _first_us(came)
 
-    def _resolve(self, batch: Batch) -> None:
+    def _resolve(self, parts: Sequence[Rows]) -> None:
         """End the gap that waits for it with the oldest event that is newer than its start."""
         if (last := self._unresolved()) is None:
             return
-        times = np.concatenate([rows.timestamp_us for rows in batch.timed])
+        times = np.concatenate([rows.timestamp_us for rows in parts])
         newer = times if last.by_arrival else times[times > last.start_us]
         if not newer.size:
             return
