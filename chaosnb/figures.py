@@ -308,14 +308,19 @@ def label(text: str) -> str:
 
 
 def _gap_text(gap: Any) -> str:
-    begin, over = f"{gap.start:%H:%M:%S}", pd.isna(gap.end)
-    span = f"since {begin} UTC" if over else f"{begin} to {gap.end:%H:%M:%S} UTC, {gap.duration_s:.1f} s"
+    begin, over = _clock(gap.start), pd.isna(gap.end)
+    span = f"since {begin} UTC" if over else f"{begin} to {_clock(gap.end)} UTC, {gap.duration_s:.1f} s"
     what = f"events of {', '.join(gap.topics)} {'are' if gap.certainty == 'certain' else 'may be'} missing"
     if gap.blocks_missing:
         heights = ", ".join(map(str, gap.heights_missing[:_NAMED_HEIGHTS]))
         more = ", …" if gap.blocks_missing > _NAMED_HEIGHTS else ""
         what = f"blocks missing at height {heights}{more}"
     return "<br>".join(text.translate(_ESCAPES) for text in (f"{gap.cause}: {span}", what))
+
+
+def _clock(time: pd.Timestamp) -> str:
+    # strftime knows no years before 1 or after 9999, which a node may send.
+    return f"{time.hour:02}:{time.minute:02}:{time.second:02}"
 
 
 def _stacked(frame: Columns, bars: Sequence[tuple[str, str]], what: str, title: str) -> Spec:

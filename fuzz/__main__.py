@@ -1,4 +1,4 @@
-"""Fuzz `decode`, the session and the tables with mutated messages: ``python -m fuzz``, or ``make fuzz``."""
+"""Fuzz what reads messages, from `decode` to the plots: ``python -m fuzz``, or ``make fuzz``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from chaosnb.tables.capture import Capture
-from fuzz.laws import check_decode, check_session, check_shown, new_session
+from fuzz.laws import Client, check_decode
 from fuzz.mutations import Mutator
 
 BATCH = 50
@@ -23,7 +22,7 @@ def fuzz(inputs: int, seed: int, folder: Path) -> None:
     started, at, seen = time.monotonic(), 0, [0, 0, 0]
     while at < inputs:
         # Anew each time: what one input breaks must not depend on a million others.
-        session, capture = new_session(), Capture()
+        client = Client()
         end = min(at + SHOWN_EVERY, inputs)
         while at < end:
             messages = [mutator.next() for _ in range(min(BATCH, end - at))]
@@ -35,18 +34,17 @@ def fuzz(inputs: int, seed: int, folder: Path) -> None:
                     raise
                 at += 1
             try:
-                check_session(session, capture, messages, START_NS + at)
+                client.check_feed(messages, START_NS + at)
             except BaseException:
                 print(f"\nseed {seed}, inputs up to {at}: {messages!r}", file=sys.stderr)
                 raise
         try:
-            check_shown(session, capture, folder)
+            client.check_shown(folder)
         except BaseException:
             print(f"\nseed {seed}, inputs {at - SHOWN_EVERY} to {at}", file=sys.stderr)
             raise
-        seen = [
-            a + b for a, b in zip(seen, (capture.events, capture.rejected, capture.filtered), strict=True)
-        ]
+        counts = client.capture.events, client.capture.rejected, client.capture.filtered
+        seen = [sum(pair) for pair in zip(seen, counts, strict=True)]
         speed = at / (time.monotonic() - started)
         print(
             f"{at:>12,} inputs, {speed:,.0f}/s: {seen[0]:,} events, {seen[1]:,} rejects, "

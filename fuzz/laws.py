@@ -1,21 +1,26 @@
-"""What has to hold for any message, whatever is in it: for `decode`, for the session, for the tables."""
+"""What has to hold for any message, whatever is in it: for `decode`, the session, the ledger, the tables."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaosnb.ingest.session import Batch, Session
+from chaosnb.ingest.gaps import GapLedger
+from chaosnb.ingest.session import Session
+from chaosnb.notebook.delta import pack, unpack
 from chaosnb.notebook.display import problem_html
+from chaosnb.notebook.source import figure_of
 from chaosnb.protocol.codec import decode, decode_all, encode
 from chaosnb.protocol.events import TOPICS, Control, Event, Frame, Reject
 from chaosnb.protocol.signing import Identity
 from chaosnb.store.export import FORMATS, export_frames
 from chaosnb.tables.aggregates import AGGREGATES
 from chaosnb.tables.capture import Capture, drift_frame
+from chaosnb.tables.ledgers import gap_frame
 
-__all__ = ["check_decode", "check_session", "check_shown", "new_session"]
+__all__ = ["Client", "check_decode"]
 
 _LONGEST_REASON = 1_000
 
@@ -38,39 +43,54 @@ def check_decode(data: bytes) -> None:
         assert not drift
 
 
-def new_session() -> Session:
-    """Return a session that leaves some events out."""
-    return Session([topic for topic in TOPICS if topic != "consensus"], Identity.generate())
+class Client:
+    """What a stream is made of behind its link; it leaves some events out."""
 
+    def __init__(self) -> None:
+        topics = [topic for topic in TOPICS if topic != "consensus"]
+        self.capture = Capture()
+        self._session = Session(topics, Identity.generate())
+        self._ledger = GapLedger()
 
-def check_session(session: Session, capture: Capture, messages: Sequence[bytes], now_ns: int) -> Batch:
-    """Every frame is counted once, and what became of it is in the capture."""
-    before = capture.events, capture.frames, capture.rejected, capture.filtered
-    batch = session.feed([Frame(data, now_ns + place) for place, data in enumerate(messages)])
-    capture.accept(batch)
-    assert batch.frames == len(messages)
-    assert batch.frames == batch.events + len(batch.rejects) + len(batch.controls) + batch.filtered
-    came = batch.events, batch.frames, len(batch.rejects), batch.filtered
-    after = capture.events, capture.frames, capture.rejected, capture.filtered
-    assert after == tuple(map(sum, zip(before, came, strict=True)))
-    return batch
+    def check_feed(self, messages: Sequence[bytes], now_ns: int) -> None:
+        """Every frame is counted once, and what became of it is in the capture; the link is lost at times."""
+        capture, ledger, topics = self.capture, self._ledger, self._session.topics
+        before = capture.events, capture.frames, capture.rejected, capture.filtered
+        batch = self._session.feed([Frame(data, now_ns + place) for place, data in enumerate(messages)])
+        if now_ns % 7 == 0:
+            ledger.open("disconnected", now_ns, topics)
+        if now_ns % 14 == 0:
+            ledger.close(now_ns + 1)
+        ledger.watch(topics)
+        ledger.feed(batch)
+        capture.accept(batch)
+        assert batch.frames == len(messages)
+        assert batch.frames == batch.events + len(batch.rejects) + len(batch.controls) + batch.filtered
+        came = batch.events, batch.frames, len(batch.rejects), batch.filtered
+        after = capture.events, capture.frames, capture.rejected, capture.filtered
+        assert after == tuple(map(sum, zip(before, came, strict=True)))
 
-
-def check_shown(session: Session, capture: Capture, folder: Path) -> None:
-    """Tables hold every event in order of time; all can be shown and kept, with ledgers and aggregates."""
-    frames = {name: table.snapshot() for name, table in capture.tables.items()}
-    assert sum(map(len, frames.values())) == capture.events
-    for frame in frames.values():
-        assert frame["timestamp"].is_monotonic_increasing
-        assert frame["seq"].is_unique
-    frames |= {"rejects": capture.rejects(), "drift": drift_frame(session.drift)}
-    for frame in frames.values():
-        frame.tail(20).to_html()
-        frame.tail(20).to_string()
-    assert all(map(str.isprintable, frames["rejects"]["reason"]))
-    problem_html(" ".join(frames["rejects"]["raw"].tail(20)))
-    for name in AGGREGATES:
-        for window_s in (60, None):
-            capture.aggregates.value(name, window_s=window_s)
-    for format in FORMATS:
-        export_frames(frames, folder, format=format, source={})
+    def check_shown(self, folder: Path) -> None:
+        """Tables hold every event in order of time; all can be shown, drawn and kept."""
+        capture = self.capture
+        frames = {name: table.snapshot() for name, table in capture.tables.items()}
+        assert sum(map(len, frames.values())) == capture.events
+        for frame in frames.values():
+            assert frame["timestamp"].is_monotonic_increasing
+            assert frame["seq"].is_unique
+        gaps = gap_frame(self._ledger.gaps)
+        assert gaps["start"].is_monotonic_increasing
+        assert not (gaps["duration_s"] < 0).any()
+        frames |= {"gaps": gaps, "rejects": capture.rejects(), "drift": drift_frame(self._session.drift)}
+        for frame in frames.values():
+            frame.tail(20).to_html()
+            frame.tail(20).to_string()
+        assert all(map(str.isprintable, frames["rejects"]["reason"]))
+        problem_html(" ".join(frames["rejects"]["raw"].tail(20)))
+        for name in AGGREGATES:
+            for window_s in (60, None):
+                capture.aggregates.value(name, window_s=window_s)
+                drawn = figure_of(name, capture.aggregates.arrays(name, window_s=window_s), gaps, ())
+                json.dumps(unpack(pack(drawn)), allow_nan=False)
+        for format in FORMATS:
+            export_frames(frames, folder, format=format, source={})

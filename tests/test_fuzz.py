@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from chaosnb.figures import mark_gaps, tps
+from chaosnb.ingest.gaps import Gap
+from chaosnb.protocol.iso8601 import parse_timestamps
+from chaosnb.tables.ledgers import gap_frame
 from fuzz.__main__ import fuzz
 from fuzz.laws import check_decode
 from fuzz.mutations import CORPUS, Mutator
@@ -31,3 +36,19 @@ def test_the_same_seed_makes_the_same_messages() -> None:
 def test_what_the_fuzzer_starts_from_is_fine(message: bytes) -> None:
     """No law is broken by a message as a node sends it."""
     check_decode(message)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "span"),
+    [
+        ("0001-01-01T00:00:00Z", "23:59:58 to 00:00:02 UTC"),
+        ("9999-12-31T23:59:59Z", "23:59:57 to 00:00:01 UTC"),
+    ],
+)
+def test_a_gap_in_a_year_that_no_calendar_has_is_drawn(stamp: str, span: str) -> None:
+    """Found as an error of the plot: strftime knows no year 0 and no year 10000."""
+    (at_us,) = parse_timestamps([stamp]).tolist()
+    time = pd.Series([at_us - 9_000_000, at_us + 9_000_000], dtype="datetime64[us, UTC]")
+    spec = tps(pd.DataFrame({"time": time, "reported": [1.0, 2.0], "observed": [1.0, 2.0]}))
+    gaps = gap_frame([Gap(at_us - 2_000_000, at_us + 2_000_000, "disconnected", ("blocks",), "possible")])
+    assert span in str(mark_gaps(spec, gaps)["layout"])
