@@ -84,7 +84,8 @@ def _main() -> None:
         source = VoteRows(per_second=size / _WINDOW_S)
         for rows in source.batches(size, 500):
             table.append(rows)
-            aggregates.update(Batch(rows={"block_validation": rows}))
+            newest_us = int(rows.timestamp_us[-1])
+            aggregates.update(Batch(rows={"block_validation": rows}, newest_us=newest_us))
         running = aggregates.value("decisions").drop(columns="other")
         pd.testing.assert_frame_equal(running, recomputed(table), check_dtype=False, check_names=False)
         arrival = Arrival(source)

@@ -49,7 +49,7 @@ def events(name: str, when: st.SearchStrategy[str] = stamps) -> st.SearchStrateg
             texts,
             int64s,
             st.builds(ev.Producer, labels, labels),
-            st.lists(st.builds(ev.Transaction, texts, texts), max_size=3),
+            st.lists(st.builds(ev.Transaction, texts, texts), max_size=3).map(tuple),
             st.builds(ev.MemeContent, labels, texts),
             when,
         ),
@@ -62,13 +62,13 @@ def events(name: str, when: st.SearchStrategy[str] = stamps) -> st.SearchStrateg
             _agents(),
             texts,
             _known("positive", "negative", "neutral"),
-            st.lists(texts, max_size=3),
+            st.lists(texts, max_size=3).map(tuple),
             when,
         ),
         "alliance_update": st.builds(
             ev.AllianceUpdate,
             texts,
-            st.lists(st.builds(ev.Member, texts, texts), max_size=3),
+            st.lists(st.builds(ev.Member, texts, texts), max_size=3).map(tuple),
             texts,
             durations,
             when,
@@ -82,7 +82,7 @@ def events(name: str, when: st.SearchStrategy[str] = stamps) -> st.SearchStrateg
             texts,
             _agents(),
             st.builds(ev.PostContent, _known("image", "text", "gif"), texts, texts),
-            st.lists(texts, max_size=3),
+            st.lists(texts, max_size=3).map(tuple),
             when,
         ),
         "reputation_update": st.builds(ev.ReputationUpdate, labels, floats, floats, texts, when),
@@ -111,3 +111,8 @@ def slices(items: Sequence[Any], cuts: Iterable[int]) -> list[Sequence[Any]]:
     """Cut a sequence at these places, each taken modulo its length."""
     edges = [0, *sorted(cut % (len(items) + 1) for cut in cuts), len(items)]
     return [items[low:high] for low, high in pairwise(edges)]
+
+
+def unlike(found: Iterable[Any]) -> list[Any]:
+    """Return the events without those that are there twice, which a session takes for one."""
+    return list({encode(event): event for event in found}.values())

@@ -18,6 +18,13 @@ from tests.event_strategies import START_US, batch_of, new_session
 MOMENT = pd.Timestamp(START_US, unit="us", tz="UTC")
 STAMP = format_timestamp(START_US)
 METRICS = ev.NetworkMetrics(1, 2.5, 3, 4, 5, STAMP)
+
+
+def metrics(number: int) -> ev.NetworkMetrics:
+    """Return one of many different events."""
+    return ev.NetworkMetrics(number, 2.5, 3, 4, 5, STAMP)
+
+
 UTC_US = "datetime64[us, UTC]"
 
 
@@ -52,14 +59,22 @@ def test_a_batch_is_counted_and_lands_in_its_tables() -> None:
     session.unsubscribe("blocks")
     vote = ev.BlockValidation("0x1", ev.Agent("v", "lawful"), "approve", "", STAMP)
     error = ev.ErrorEvent("RATE_LIMITED", "slow down")
-    raws = [encode(METRICS), b"{oops", encode(vote), encode(error), b'{"type":"connected"}', encode(METRICS)]
+    raws = [
+        encode(METRICS),
+        b"{oops",
+        encode(vote),
+        encode(error),
+        b'{"type":"connected"}',
+        encode(metrics(2)),
+    ]
     capture = Capture()
     for _ in range(2):
         capture.accept(session.feed(frames(*raws)))
-    assert (capture.frames, capture.events, capture.rejected, capture.filtered) == (12, 6, 2, 2)
+    assert (capture.frames, capture.events, capture.rejected, capture.filtered) == (12, 4, 2, 2)
+    assert capture.duplicates == 2
     rows = {name: table.rows for name, table in capture.tables.items() if table.rows}
-    assert rows == {"network_metrics": 4, "error": 2}
-    assert capture.tables["network_metrics"].snapshot()["seq"].tolist() == [1, 6, 7, 12]
+    assert rows == {"network_metrics": 2, "error": 2}
+    assert capture.tables["network_metrics"].snapshot()["seq"].tolist() == [1, 6]
     assert capture.aggregates.value("tps")["reported"].tolist() == [2.5]
 
 
@@ -160,7 +175,7 @@ def test_events_per_second_are_those_of_the_last_five() -> None:
     capture = Capture(clock)
     rates = []
     for _ in range(4):
-        capture.accept(batch_of([METRICS] * 10))
+        capture.accept(batch_of([metrics(number) for number in range(10)]))
         rates.append(capture.events_per_s)
         clock.now += 2
     assert rates == [2.0, 4.0, 6.0, 6.0]
@@ -186,7 +201,7 @@ def test_lag_is_between_event_and_arrival() -> None:
 def test_memory_is_told_by_table() -> None:
     """The memory of each table is listed with its rows, and adds up to the whole."""
     capture = Capture()
-    capture.accept(batch_of([METRICS] * 1_000))
+    capture.accept(batch_of([metrics(number) for number in range(1_000)]))
     memory = capture.memory()
     assert memory.index.tolist() == list(TABLES)
     assert memory.index.name == "table"

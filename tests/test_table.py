@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from chaosnb.ingest.session import Rows
 from chaosnb.protocol import events as ev
 from chaosnb.protocol.iso8601 import duration_seconds, format_timestamp, parse_timestamps
 from chaosnb.protocol.schema import TABLES
 from chaosnb.tables.table import Table
-from tests.event_strategies import NAMES, START_US, batch_of, events, new_session, slices
+from tests.event_strategies import NAMES, START_US, batch_of, events, new_session, slices, unlike
 
 COLUMN_KINDS = {
     "block_proposal": "text text integer category category list category text",
@@ -72,7 +73,7 @@ def test_an_empty_table_has_its_columns_and_dtypes(name: str) -> None:
 @settings(max_examples=15, deadline=None)
 def test_rows_hold_what_the_events_say(name: str, data: st.DataObject) -> None:
     """Each cell is the event's value, as a Python value of the column's kind; lists are Python lists."""
-    found = data.draw(st.lists(events(name), min_size=1, max_size=5))
+    found = data.draw(st.lists(events(name), min_size=1, max_size=5).map(unlike))
     batch = batch_of(found)
     table = Table(TABLES[name])
     table.append(batch.rows[name])
@@ -105,6 +106,8 @@ def test_rows_hold_what_the_events_say(name: str, data: st.DataObject) -> None:
                 ]
             elif column.kind == "json":
                 assert json.loads(cell) == value
+            elif column.kind == "texts":
+                assert cell == list(value)  # type: ignore[arg-type]
             else:
                 assert cell == value
                 assert type(cell) is type(value)
@@ -151,7 +154,7 @@ orders = st.lists(
     ),
     min_size=1,
     max_size=40,
-)
+).map(unlike)
 
 
 @given(orders, st.lists(st.integers(0, 1_000), max_size=6), st.lists(st.booleans(), min_size=8, max_size=8))
@@ -176,23 +179,12 @@ def test_rows_are_in_order_however_they_come(
     assert all(content(frame) == before for frame, before in kept)
 
 
-@given(orders)
-@settings(max_examples=50, deadline=None)
-def test_late_rows_are_counted(found: list[ev.ReputationUpdate]) -> None:
-    """A row is late when one with a later time came before it, and is counted without anybody's looking."""
-    table, session = Table(TABLES["reputation_update"]), new_session()
-    for event in found:
-        table.append(batch_of([event], session).rows["reputation_update"])
-    stamps = [event.timestamp for event in found]
-    highest = list(itertools.accumulate(stamps, max))
-    assert table.late == sum(stamp < high for stamp, high in zip(stamps, highest, strict=True))
-    assert table.late == table_of("reputation_update", found).late
-
-
 def test_far_times_are_put_in_their_place() -> None:
     """A row of the year 1, and one of 9999, sort to the ends and stay there."""
     stamps = ["2026-11-23T00:36:12.345Z", "9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z"]
-    found = [ev.ReputationUpdate("a", 0, 0, "", stamp) for stamp in (*stamps, stamps[0])]
+    found = [
+        ev.ReputationUpdate("a", 0, number, "", stamp) for number, stamp in enumerate((*stamps, stamps[0]))
+    ]
     frame = table_of("reputation_update", found).snapshot()
     assert frame["seq"].tolist() == [3, 1, 4, 2]
     assert frame["timestamp"].dt.year.tolist() == [1, 2026, 2026, 9999]
@@ -208,14 +200,13 @@ def test_nothing_is_lost_at_the_limits_of_a_buffer() -> None:
         if start % 5 == 0:
             table.snapshot()
     assert same(table.snapshot(), sorted_by_pandas(found))
-    assert table.late == 50
 
 
 def test_memory_is_that_of_the_rows() -> None:
     """The bytes of a table grow with its rows and are near what they must hold."""
     table = Table(TABLES["reputation_update"])
     assert table.nbytes == 0
-    table.append(batch_of([reputation(START_US + i) for i in range(1_000)]).rows["reputation_update"])
+    table.append(batch_of([reputation(START_US, i) for i in range(1_000)]).rows["reputation_update"])
     least = 1_000 * (3 * 8 + 2 * 8 + 1 + len("because"))
     assert least <= table.nbytes <= 1.5 * least
 
@@ -705,7 +696,7 @@ def test_lists_in_a_snapshot_are_its_own() -> None:
         ev.MemeContent("text", "x"),
         format_timestamp(START_US),
     )
-    table = table_of("block_proposal", [block, block])
+    table = table_of("block_proposal", [block, structs.replace(block, height=2)])
     frame, twin = table.snapshot(), table.snapshot()
     before = content(twin)
     cell = frame.at[0, "transactions"]

@@ -78,9 +78,9 @@ class Alliances:
         (duration,) = self._rng.choices(tuple(_DURATIONS), _DURATION_WEIGHTS)
         alliance.expires_us = now_us + _DURATIONS[duration] * 1_000_000
         roles = ("leader", *_ROLES)
-        members = [
+        members = tuple(
             Member(self._ids[index], role) for index, role in zip(alliance.members, roles, strict=False)
-        ]
+        )
         return AllianceUpdate(alliance.id, members, alliance.purpose, duration, timestamp)
 
     def _form(self, free: list[int]) -> Alliance:

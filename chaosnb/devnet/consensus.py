@@ -82,7 +82,7 @@ class Consensus:
                 self._head,
                 ballot.height,
                 producer.reference,
-                ballot.transactions,
+                tuple(ballot.transactions),
                 self._memes.for_block(),
                 self._timeline.stamp(),
             )
@@ -128,7 +128,7 @@ class Consensus:
                 validator.reference,
                 text,
                 sentiment,
-                self._memes.references(),
+                tuple(self._memes.references()),
                 self._timeline.stamp(),
             )
         )

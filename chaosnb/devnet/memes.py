@@ -83,5 +83,5 @@ class Memes:
         self._fresh_until_us = now_us + self._fresh_us
         creator.memes += 1
         content = PostContent(kind, f"https://memes.example/{name}.{_SUFFIXES[kind]}", words)
-        tags = rng.sample(MEME_TAGS, rng.randint(1, 3))
+        tags = tuple(rng.sample(MEME_TAGS, rng.randint(1, 3)))
         return creator, MemePosted(name, creator.reference, content, tags, timestamp)

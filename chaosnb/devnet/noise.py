@@ -72,11 +72,11 @@ def garbage(rng: Random, sample: bytes) -> Garbage:
 def spam(wanted: frozenset[str], text: str, stamp: str) -> Event | None:
     """Return an event of a type that is wanted, with this text in it; None if there is none."""
     if "consensus_discussion" in wanted:
-        return ConsensusDiscussion(_NO_BLOCK, _SPAMMER, text, "neutral", [], stamp)
+        return ConsensusDiscussion(_NO_BLOCK, _SPAMMER, text, "neutral", (), stamp)
     if "agent_status" in wanted:
         return AgentStatus(_SPAMMER.id, "active", text, "PT0S", stamp)
     if "meme_posted" in wanted:
-        return MemePosted(text, _SPAMMER, PostContent("text", "", text), [], stamp)
+        return MemePosted(text, _SPAMMER, PostContent("text", "", text), (), stamp)
     if "block_validation" in wanted:
         return BlockValidation(_NO_BLOCK, _SPAMMER, "approve", text, stamp)
     return None

@@ -1,6 +1,7 @@
 """The session: frames in, batches of events out. Pure: no clock, no I/O, no threads.
 
-It holds what outlives a connection: the subscription, the arrival number, and the count of schema drift.
+It holds what outlives a connection: the subscription, the arrival number, what came of late, the feed's
+present, and the count of schema drift.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from chaosnb.ingest.duplicates import RecentEvents, keys_of
+from chaosnb.ingest.ordering import EventClock
 from chaosnb.protocol.codec import decode_all
 from chaosnb.protocol.events import (
     EVENT_TYPES,
@@ -37,6 +40,8 @@ _NAMES: Final = (*EVENT_TYPES, "error")
 _ERROR: Final = _NAMES.index("error")
 _CONTROL: Final = len(_NAMES)
 _REJECT: Final = len(_NAMES) + 1
+_DUPLICATE: Final = len(_NAMES) + 2
+_FILTERED: Final = len(_NAMES) + 3
 _KINDS: Final[tuple[type, ...]] = (*EVENT_TYPES.values(), ErrorEvent, Control, Reject)
 _CODES: Final = {kind: code for code, kind in enumerate(_KINDS)}
 _FURTHER_NAMES: Final = "(further names)"
@@ -77,6 +82,12 @@ class Batch(Struct):
         How many frames it is made of.
     filtered : int
         Events of topics that are not subscribed.
+    duplicates : int
+        Events that had come before.
+    late : int
+        Events that came further behind the newest than the session allows; they are in `rows`.
+    present_us, newest_us : int or None
+        The feed's present, and its newest event, in microseconds of event time (see `EventClock`).
     """
 
     rows: dict[str, Rows] = field(default_factory=dict)
@@ -84,6 +95,10 @@ class Batch(Struct):
     controls: list[Control] = field(default_factory=list)
     frames: int = 0
     filtered: int = 0
+    duplicates: int = 0
+    late: int = 0
+    present_us: int | None = None
+    newest_us: int | None = None
 
     @property
     def events(self) -> int:
@@ -108,6 +123,8 @@ class Session:
     ----------
     topics : iterable of str
     identity : Identity
+    lateness_s : float
+        How many seconds of event time an event may come out of order without being counted as late.
 
     Examples
     --------
@@ -117,10 +134,13 @@ class Session:
     (0, 'malformed JSON: object keys must be strings (byte 1)')
     """
 
-    def __init__(self, topics: Iterable[str], identity: Identity) -> None:
-        self._topics = check_topics(topics)
-        self._wanted = events_of(self._topics)
+    def __init__(self, topics: Iterable[str], identity: Identity, *, lateness_s: float = 2.0) -> None:
+        if not 0 <= lateness_s < 1e9:
+            raise ValueError(f"lateness is {lateness_s!r}; it must be a number of seconds, not negative")
+        self._set_topics(check_topics(topics))
         self._identity = identity
+        self._recent = RecentEvents()
+        self._clock = EventClock(round(lateness_s * 1_000_000))
         self._seq = 0
         self.connection_id: str | None = None
         self.simulated = False
@@ -164,12 +184,24 @@ class Session:
         codes = np.array([_CODES[type(item)] for item in decoded], dtype=np.int8)
         received_at_ns = np.array([frame.received_at_ns for frame in frames], dtype=np.int64)
         timestamp_us = _read_times(frames, decoded, codes, received_at_ns)
-        # Sorted once by kind; each kind is a slice then, since one pass for each would cost far more.
-        order = np.argsort(codes, kind="stable")
+        codes = self._wanted_codes[codes]
+        order, counts = _sorted(codes)
+        events = order[: sum(counts[:_ERROR])]
+        repeated = self._repeated([decoded[place] for place in events.tolist()], counts, timestamp_us[events])
+        if repeated.any():
+            codes[events[repeated]] = _DUPLICATE
+            order, counts = _sorted(codes)
+        batch.late = self._clock.feed(timestamp_us[codes < _ERROR])
+        batch.present_us, batch.newest_us = self._clock.present_us, self._clock.newest_us
+        batch.duplicates, batch.filtered = counts[_DUPLICATE], counts[_FILTERED]
         found = [decoded[place] for place in order.tolist()]
-        timestamp_us, received_at_ns, seq = timestamp_us[order], received_at_ns[order], order + (self._seq + 1)
+        timestamp_us, received_at_ns, seq = (
+            timestamp_us[order],
+            received_at_ns[order],
+            order + (self._seq + 1),
+        )
         end = 0
-        for code, count in enumerate(np.bincount(codes).tolist()):
+        for code, count in enumerate(counts[:_DUPLICATE]):
             start, end = end, end + count
             if not count:
                 continue
@@ -178,21 +210,31 @@ class Session:
             elif code == _CONTROL:
                 for control in found[start:end]:
                     self._control(control, batch)
-            elif (name := _NAMES[code]) not in self._wanted:
-                batch.filtered += count
             else:
                 rows = Rows(
                     found[start:end], timestamp_us[start:end], received_at_ns[start:end], seq[start:end]
                 )
-                self._count_unknown_values(name, rows.events)
-                batch.rows[name] = rows
+                self._count_unknown_values(_NAMES[code], rows.events)
+                batch.rows[_NAMES[code]] = rows
         self._seq += len(frames)
         self._bound_drift()
         return batch
 
     def _set_topics(self, topics: tuple[str, ...]) -> None:
         self._topics = topics
-        self._wanted = events_of(topics)
+        wanted = events_of(topics)
+        codes = [code if name in wanted else _FILTERED for code, name in enumerate(_NAMES)]
+        self._wanted_codes = np.array([*codes, _CONTROL, _REJECT], dtype=np.int8)
+
+    def _repeated(
+        self, events: list[Event], counts: list[int], timestamp_us: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        keys = np.empty(len(events), dtype=np.int64)
+        end = 0
+        for count in filter(None, counts[:_ERROR]):
+            start, end = end, end + count
+            keys[start:end] = keys_of(events[start:end])
+        return self._recent.repeated(keys, timestamp_us)
 
     def _control(self, control: Control, batch: Batch) -> None:
         batch.controls.append(control)
@@ -212,6 +254,12 @@ class Session:
             for name in list(self.drift)[_MAX_DRIFT_NAMES - 1 :]:
                 if name != _FURTHER_NAMES:
                     self.drift[_FURTHER_NAMES] += self.drift.pop(name)
+
+
+def _sorted(codes: npt.NDArray[np.int8]) -> tuple[npt.NDArray[np.int64], list[int]]:
+    """Return the places sorted by code, in order of arrival within each, and how many each code has."""
+    # Once for all kinds; each is a slice then, since one pass for each would cost far more.
+    return np.argsort(codes, kind="stable"), np.bincount(codes, minlength=_FILTERED + 1).tolist()
 
 
 def _subscribe_message(topics: tuple[str, ...]) -> str:

@@ -35,8 +35,10 @@ class Status(Struct, frozen=True, kw_only=True):
         How often something came that the protocol does not name.
     filtered : int
         Events of topics that are not subscribed (any more).
+    duplicates : int
+        Events that came again, and are in the tables once.
     late : int
-        Events that came after one with a later time, and were put in their place.
+        Events that came further behind the newest than `lateness`; they are in their place all the same.
     evicted : int
         Rows that retention has removed from the tables.
     memory_bytes : int
@@ -58,6 +60,7 @@ class Status(Struct, frozen=True, kw_only=True):
     rejects: int
     drift: int
     filtered: int
+    duplicates: int
     late: int
     evicted: int = 0
     memory_bytes: int

@@ -137,7 +137,7 @@ class _Shape(Struct, frozen=True):
 
 
 def _shape_of(annotation: Any) -> _Shape:
-    if get_origin(annotation) is list:
+    if get_origin(annotation) is tuple:
         return _shape_of(get_args(annotation)[0])
     fields: dict[str, _Shape] = {}
     if isinstance(annotation, type) and issubclass(annotation, Struct):

@@ -95,7 +95,7 @@ class BlockProposal(Event, frozen=True):
     parent_hash: str
     height: Int64
     producer: Producer
-    transactions: list[Transaction]
+    transactions: tuple[Transaction, ...]
     meme_content: MemeContent
     timestamp: str
 
@@ -117,7 +117,7 @@ class ConsensusDiscussion(Event, frozen=True):
     agent: Agent
     message: str
     sentiment: str
-    meme_references: list[str]
+    meme_references: tuple[str, ...]
     timestamp: str
 
 
@@ -125,7 +125,7 @@ class AllianceUpdate(Event, frozen=True):
     """An alliance is formed or changed; `duration` is an ISO 8601 duration."""
 
     alliance_id: str
-    members: list[Member]
+    members: tuple[Member, ...]
     purpose: str
     duration: str
     timestamp: str
@@ -158,7 +158,7 @@ class MemePosted(Event, frozen=True):
     meme_id: str
     creator: Agent
     content: PostContent
-    tags: list[str]
+    tags: tuple[str, ...]
     timestamp: str
 
 

@@ -25,6 +25,7 @@ _WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7
 _FIRST_CAPACITY: Final = 1024
 _FLUSH_EVENTS: Final = 2_000
 _SPAN_S: Final = 4_000
+_NEVER: Final = 2**62
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -74,14 +75,17 @@ class BucketSums:
         """The oldest second that has a value, since the epoch."""
         return int(self._bucket[0]) if self._size else None
 
-    def value(self, start: int, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return the buckets of `width` seconds from second `start` on that have a value, and their sums."""
+    def value(
+        self, start: int, width: int, stop: int = _NEVER
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return the buckets of `width` seconds from `start` to `stop` that have a value, and their sums."""
         low = int(np.searchsorted(self._bucket[: self._size], start // width * width))
-        coarse = self._bucket[low : self._size] // width * width
+        high = int(np.searchsorted(self._bucket[: self._size], stop, side="right"))
+        coarse = self._bucket[low:high] // width * width
         if not len(coarse):
             return coarse, self._sums[:0].copy()
         starts = np.flatnonzero(np.concatenate([[True], coarse[1:] != coarse[:-1]]))
-        return coarse[starts], np.add.reduceat(self._sums[low : self._size], starts, axis=0)
+        return coarse[starts], np.add.reduceat(self._sums[low:high], starts, axis=0)
 
     def _add_buckets(self, buckets: npt.NDArray[np.int64], sums: npt.NDArray[np.float64]) -> None:
         place = np.searchsorted(self._bucket[: self._size], buckets)
@@ -126,9 +130,9 @@ class Throughput:
         """Add all that another one holds."""
         self._sums.merge(other._sums)
 
-    def value(self, start: int, width: int) -> Columns:
+    def value(self, start: int, width: int, stop: int = _NEVER) -> Columns:
         """Return columns time, reported, observed (both 1/s; see `Aggregates.value`)."""
-        seconds, sums = self._sums.value(start, width)
+        seconds, sums = self._sums.value(start, width, stop)
         grid = np.arange(seconds[0], seconds[-1] + width, width) if len(seconds) else seconds
         on_grid = np.zeros((len(grid), 3))
         on_grid[np.searchsorted(grid, seconds)] = sums
@@ -180,9 +184,9 @@ class LabelCounts:
         """Add all that another one holds."""
         self._sums.merge(other._sums)
 
-    def value(self, start: int, width: int) -> Columns:
+    def value(self, start: int, width: int, stop: int = _NEVER) -> Columns:
         """Return columns time, one for each label, and other: counts per bucket that has any."""
-        seconds, sums = self._sums.value(start, width)
+        seconds, sums = self._sums.value(start, width, stop)
         counts = dict(zip((*self._labels, "other"), sums.astype(np.int64).T, strict=True))
         return {"time": _times(seconds), **counts}
 
@@ -204,15 +208,16 @@ class LastScores:
             for point in points:
                 self._insert(agent_id, point)
 
-    def value(self, start: int, width: int) -> Columns:
+    def value(self, start: int, width: int, stop: int = _NEVER) -> Columns:
         """Return columns agent_id, time, score; a line begins with the score held when the window began."""
         agents: list[str] = []
         seconds: list[int] = []
         scores: list[float] = []
         for agent_id in sorted(self._history):
             history = self._history[agent_id]
-            low = bisect_left(history, (start,))
-            chosen = {max(point[0] // width * width, start): point[3] for point in history[max(low - 1, 0) :]}
+            low, high = bisect_left(history, (start,)), bisect_left(history, (stop + 1,))
+            points = history[max(low - 1, 0) : high]
+            chosen = {max(point[0] // width * width, start): point[3] for point in points}
             agents += [agent_id] * len(chosen)
             seconds += chosen.keys()
             scores += chosen.values()
@@ -248,7 +253,7 @@ class LastScores:
 class _Aggregate(Protocol):
     def update(self, batch: Batch) -> None: ...
 
-    def value(self, start: int, width: int) -> Columns: ...
+    def value(self, start: int, width: int, stop: int = _NEVER) -> Columns: ...
 
 
 class Aggregates:
@@ -264,7 +269,8 @@ class Aggregates:
         self._lock = threading.Lock()
         self._pending: dict[str, list[Rows]] = {}
         self._pending_events = 0
-        self._seconds: tuple[int, int] | None = None
+        self._oldest: int | None = None
+        self._newest = (0, 0)  # the last arrival number, and the newest second by then
         self._by_name: dict[str, _Aggregate] = {
             "tps": Throughput(),
             "decisions": LabelCounts("block_validation", "decision", ("approve", "reject")),
@@ -277,6 +283,9 @@ class Aggregates:
     def update(self, batch: Batch) -> None:
         """Add a batch; it is counted together with others, at the latest when somebody looks."""
         with self._lock:
+            if batch.newest_us is not None and batch.rows:
+                arrived = max(int(rows.seq[-1]) for rows in batch.rows.values())
+                self._newest = max(self._newest, (arrived, batch.newest_us // _SECOND_US))
             for name, rows in batch.rows.items():
                 self._pending.setdefault(name, []).append(rows)
                 self._pending_events += len(rows.events)
@@ -290,7 +299,8 @@ class Aggregates:
         ----------
         name : {"tps", "decisions", "sentiment", "reputation"}
         window_s : float or None
-            How many seconds before the newest event it begins; None: with the first.
+            How many seconds before the newest event it begins; None: with the first. What is dated over an
+            hour ahead of the feed is left out until the feed comes there.
         points : int
             At most about so many buckets; their width is a round number of seconds.
 
@@ -322,9 +332,9 @@ class Aggregates:
             raise ValueError(f"no aggregate {name!r}; there are {', '.join(map(repr, AGGREGATES))}")
         with self._lock:
             self._flush()
-            first, last = self._seconds or (0, 0)
+            first, last = self._oldest or 0, self._newest[1]
             start = first if window_s is None else max(first, last - int(window_s))
-            columns = self._by_name[name].value(start, _width(last - start, points))
+            columns = self._by_name[name].value(start, _width(last - start, points), last)
         if name == "decisions":
             columns["approval_rate"] = _ratio(columns["approve"], columns["approve"] + columns["reject"])
         if name == "sentiment":
@@ -335,15 +345,11 @@ class Aggregates:
     def _flush(self) -> None:
         joined = Batch(rows={name: join_rows(parts) for name, parts in self._pending.items()})
         self._pending, self._pending_events = {}, 0
-        self._watch(joined)
+        for rows in joined.timed:
+            oldest = int(rows.timestamp_us.min()) // _SECOND_US
+            self._oldest = oldest if self._oldest is None else min(self._oldest, oldest)
         for aggregate in self._by_name.values():
             aggregate.update(joined)
-
-    def _watch(self, batch: Batch) -> None:
-        for rows in batch.timed:
-            first, last = int(rows.timestamp_us.min()), int(rows.timestamp_us.max())
-            seen = self._seconds or (first // _SECOND_US, last // _SECOND_US)
-            self._seconds = min(seen[0], first // _SECOND_US), max(seen[1], last // _SECOND_US)
 
 
 def _ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -4,16 +4,18 @@ Over the *whole* array, spare room included, the buffer holds one pandas Series,
 slice of it. As both share the array, pandas' copy-on-write sees a second owner and copies before any write by
 the user, so neither the buffer nor another snapshot can change. That holds only while the buffer keeps the
 owner, and only if no value that a snapshot shows is ever written again: what must be reordered below that
-mark moves to a new array.
+mark moves to a new array, unless every snapshot is gone. Whoever still sees the array, be it through a view
+of a view, holds a reference to it; so the count of these tells.
 
 When room runs short, the rows move to a larger array piece by piece, some with each append, so that no append
-pauses for a copy of everything. Where the system gives memory only as it is written to, a large array reserves
-room far ahead, so that moves, during which the rows are there twice, are rare.
+pauses for a copy of everything. Where the system gives memory only as it is written to, a large array
+reserves room far ahead, so that moves, during which the rows are there twice, are rare.
 """
 
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -54,6 +56,7 @@ class GrowableBuffer:
         self._start = 0
         self._end = 0
         self._shown = 0
+        self._own_references = 0
         self._next: npt.NDArray[Any] | None = None
         self._next_start = 0
         self._copied = 0
@@ -83,7 +86,7 @@ class GrowableBuffer:
     def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
         """Put the rows from `start` on into a new order, leaving snapshots as they are."""
         tail = self.kept(start)[order]
-        if self._start + start < self._shown:
+        if self._start + start < self._shown and self._is_seen():
             self.move()
         self._copied = min(self._copied, self._start + start)
         self.kept(start)[:] = tail
@@ -98,6 +101,7 @@ class GrowableBuffer:
         """Return all rows as a slice of the owner; `make_owner` makes one of the whole array."""
         if self.owner is None:
             self.owner = make_owner(self.values)
+            self._own_references = sys.getrefcount(self.values)
         self._shown = self._end
         shown = self.owner.iloc[self._start : self._end]
         if self._start:
@@ -108,6 +112,10 @@ class GrowableBuffer:
     def nbytes(self) -> int:
         """Bytes of the rows that are kept."""
         return len(self) * self.values.itemsize
+
+    def _is_seen(self) -> bool:
+        """Say whether anybody has a view of the array that was handed out."""
+        return self.owner is not None and sys.getrefcount(self.values) > self._own_references
 
     def _continue_move(self, rows: int) -> None:
         if self._next is None:

@@ -58,11 +58,13 @@ class Capture:
         self.frames = 0
         self.rejected = 0
         self.filtered = 0
+        self.duplicates = 0
+        self.late = 0
         self.lag_s: float | None = None
         self._monotonic = monotonic
         self._retention = retention or Retention()
         self._rows_since_look = 0
-        self._latest_us = -(2**63)
+        self._looked_us = 0
         self._rejects: deque[Reject] = deque()
         self._rejects_bytes = 0
         self._incidents: deque[Incident] = deque(maxlen=_KEPT_INCIDENTS)
@@ -81,6 +83,8 @@ class Capture:
             self.events += events
             self.frames += batch.frames
             self.filtered += batch.filtered
+            self.duplicates += batch.duplicates
+            self.late += batch.late
             self.rejected += len(batch.rejects)
             self._keep(batch.rejects)
             self._recent.append((now, events))
@@ -157,14 +161,12 @@ class Capture:
         )
 
     def _retain(self, batch: Batch, events: int) -> None:
-        if self._retention == Retention():
+        if self._retention == Retention() or batch.present_us is None:
             return
-        for rows in batch.timed:
-            self._latest_us = max(self._latest_us, int(rows.timestamp_us.max()))
         self._rows_since_look += events
-        if self._rows_since_look > self._retention.rows_between_looks:
-            self._rows_since_look = 0
-            self._retention.apply(self.tables.values(), self._latest_us)
+        if self._retention.is_due(self._rows_since_look, (batch.present_us - self._looked_us) / 1e6):
+            self._rows_since_look, self._looked_us = 0, batch.present_us
+            self._retention.apply(self.tables.values(), batch.present_us)
 
     def _keep(self, rejects: list[Reject]) -> None:
         for reject in map(_kept, rejects[-_KEPT_REJECTS:]):

@@ -22,19 +22,20 @@ _UNITS: Final = {
     "GB": 1_000_000_000,
 }
 _AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|kB|MB|GB)")
-# Looking costs as much as some hundred rows, so bytes are looked at that seldom.
+# Looking turns waiting rows into columns, which is dear for a few.
 _ROWS_BETWEEN_LOOKS: Final = 2_000
+_EXCESS: Final = 0.01
 
 
 class Retention(Struct, frozen=True):
-    """What is kept; None sets no limit.
+    """What is kept; None sets no limit. Until it is looked at again, a hundredth more may be there.
 
     Attributes
     ----------
     rows : int or None
         Rows of each table.
     age_s : float or None
-        Seconds of event time before the newest event.
+        Seconds of event time before the feed's present.
     bytes : int or None
         Bytes of all tables together.
     """
@@ -43,23 +44,26 @@ class Retention(Struct, frozen=True):
     age_s: float | None = None
     bytes: int | None = None
 
-    def apply(self, tables: Iterable[Table], latest_us: int) -> None:
-        """Evict what is over the limits; `latest_us` is the time of the newest event."""
+    def apply(self, tables: Iterable[Table], present_us: int) -> None:
+        """Evict what is over the limits; `present_us` is the feed's present in event time."""
         tables = list(tables)
         for table in tables:
             if self.rows is not None:
                 table.evict(table.rows - self.rows)
             if self.age_s is not None:
-                table.evict(table.rows_before(latest_us - round(self.age_s * 1_000_000)))
+                table.evict(table.rows_before(present_us - round(self.age_s * 1_000_000)))
         if self.bytes is not None and (used := sum(table.nbytes for table in tables)) > self.bytes:
             # The same share of each table goes, so that all reach about equally far back.
             for table in tables:
                 table.evict(-int(-table.rows * (1 - self.bytes / used) // 1))
 
-    @property
-    def rows_between_looks(self) -> int:
-        """How many rows may come before it is worth applying again."""
-        return _ROWS_BETWEEN_LOOKS if self.bytes is not None else 0
+    def is_due(self, rows: int, age_s: float) -> bool:
+        """Say whether to apply it again, so many rows and seconds of event time after the last time."""
+        if self.rows is not None:
+            return rows > _EXCESS * self.rows
+        if self.age_s is not None:
+            return rows > _ROWS_BETWEEN_LOOKS or age_s > _EXCESS * self.age_s
+        return self.bytes is not None and rows > _ROWS_BETWEEN_LOOKS
 
 
 def parse_retention(retain: str | int | None) -> Retention:

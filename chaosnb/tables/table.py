@@ -52,7 +52,6 @@ class Table:
         self._pending_rows = 0
         self._rows = 0
         self._last_us = -(2**63)
-        self._late = 0
         self._evicted = 0
         self._frame: pd.DataFrame | None = None
         self._lock = threading.Lock()
@@ -112,15 +111,8 @@ class Table:
             return self._rows + self._pending_rows
 
     @property
-    def late(self) -> int:
-        """How many rows came after one with a later `timestamp`, and were put in their place."""
-        with self._lock:
-            self._flush()
-            return self._late
-
-    @property
     def nbytes(self) -> int:
-        """Bytes of the rows that are in columns."""
+        """Bytes of the rows."""
         with self._lock:
             self._flush()
             return sum(column.nbytes for column in self._columns.values())
@@ -145,9 +137,7 @@ class Table:
 
     def _put_in_order(self, start: int, timestamp_us: npt.NDArray[np.int64]) -> None:
         latest = np.maximum.accumulate(np.concatenate([[self._last_us], timestamp_us]))
-        late = int((timestamp_us < latest[:-1]).sum())
-        if late:
-            self._late += late
+        if (timestamp_us < latest[:-1]).any():
             first = min(start, self._timestamp.position_of(int(timestamp_us.min()), start))
             order = np.lexsort((self._seq.values(first), self._timestamp.values(first)))
             for column in self._columns.values():
