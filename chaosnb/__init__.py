@@ -19,13 +19,15 @@ from chaosnb.errors import (
     DevnetError,
     ExportError,
     IdentityError,
+    InsecureConnectionError,
     MissingExtraError,
     StreamClosedError,
     TransportError,
     WaitTimeoutError,
 )
 from chaosnb.ingest.status import Status
-from chaosnb.live import Stream, connect, stream
+from chaosnb.iterator import connect
+from chaosnb.live import Stream, stream
 from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import run
 
@@ -44,6 +46,7 @@ __all__ = [
     "ExportError",
     "Identity",
     "IdentityError",
+    "InsecureConnectionError",
     "MissingExtraError",
     "Status",
     "Stream",

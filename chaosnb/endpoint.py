@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from chaosnb.ingest.address import DEFAULT_URL, check_url, shown_url
+from chaosnb.ingest.address import DEFAULT_URL, check_secure, check_url, shown_url
 from chaosnb.protocol.signing import KEY_VARIABLE, Identity
 
 if TYPE_CHECKING:
@@ -27,19 +27,23 @@ class Endpoint:
         environment variable CHAOSNB_URL says, else ``ws://localhost:3000/ws/v1``.
     identity : Identity or None
         None: the key in the environment variable CHAOSNB_PRIVATE_KEY, else a new one.
+    allow_insecure : bool
+        Whether authentication may go unencrypted to another machine.
 
     Raises
     ------
     TypeError, ValueError
         If the URL is no WebSocket address, or the identity none.
+    InsecureConnectionError
+        If authentication would go unencrypted to another machine, and may not.
 
     Examples
     --------
-    >>> Endpoint("ws://node.example:3000", None).url
-    'ws://node.example:3000/ws/v1'
+    >>> Endpoint("wss://node.example:3000", None).url
+    'wss://node.example:3000/ws/v1'
     """
 
-    def __init__(self, url: str | None, identity: Identity | None) -> None:
+    def __init__(self, url: str | None, identity: Identity | None, *, allow_insecure: bool = False) -> None:
         if url is not None and not isinstance(url, str):
             raise TypeError(f"url must be text such as 'ws://host:3000/ws/v1' or 'devnet', not {url!r}")
         if identity is not None and not isinstance(identity, Identity):
@@ -54,8 +58,10 @@ class Endpoint:
         if identity is None:
             identity = Identity.from_env() if has_key else Identity.generate()
         self.identity = identity
+        self.allow_insecure = allow_insecure
         if wanted != _DEVNET:
             self.url = check_url(wanted)
+            check_secure(self.url, allow_insecure=allow_insecure)
             return
         from chaosnb.devnet import Devnet
 

@@ -8,6 +8,7 @@
     ├── StreamClosedError     the stream was closed before the call
     ├── WaitTimeoutError      what was waited for did not come in time (also a TimeoutError)
     ├── TransportError        the link to the node could not be made, or broke
+    ├── InsecureConnectionError  the way to the node is not encrypted, and nothing was sent
     ├── DebugError            the node's debug endpoint did not answer as it should
     ├── DevnetError           the simulated node could not be started
     ├── MissingExtraError     an optional package is needed that is not installed
@@ -26,6 +27,7 @@ __all__ = [
     "DevnetError",
     "ExportError",
     "IdentityError",
+    "InsecureConnectionError",
     "MissingExtraError",
     "StreamClosedError",
     "TransportError",
@@ -79,12 +81,42 @@ class TransportError(ChaosnbError):
         What happened; fit to be shown.
     code : int or None
         The WebSocket close code, where there was one.
+    status : int or None
+        The HTTP status that answered the handshake, where it was not the one that opens a link.
+    retry_after_s : float or None
+        How many seconds the node asked to wait before the next try.
     """
 
-    def __init__(self, reason: str, *, code: int | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: int | None = None,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         self.reason = printable(reason, _MOST_WORDS)
         self.code = code
+        self.status = status
+        self.retry_after_s = retry_after_s
         super().__init__(self.reason if code is None else f"{self.reason} (close code {code})")
+
+
+class InsecureConnectionError(ChaosnbError):
+    """The way to the node is not encrypted, so that others could read along; nothing was sent.
+
+    Attributes
+    ----------
+    url : str
+        The address, without what may be secret in it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(
+            f"{url} is not encrypted: whoever is on the way could read the data and use your signed "
+            "authentication. Use wss://, or say allow_insecure=True where you trust the network."
+        )
 
 
 class WaitTimeoutError(ChaosnbError, TimeoutError):

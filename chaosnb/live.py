@@ -1,4 +1,4 @@
-"""The composition root: `stream` and `connect` wire the parts together.
+"""The composition root: `stream` wires the parts together.
 
 A `Stream` is what a notebook holds; what runs in its thread knows only the connection and the capture, so
 that a stream that nobody holds any more ends by itself.
@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import aclosing, asynccontextmanager
-from operator import itemgetter
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from chaosnb.endpoint import Endpoint
 from chaosnb.errors import ChaosnbError, CredentialsError, DebugError, StreamClosedError, WaitTimeoutError
 from chaosnb.ingest.connection import Clock, Connection
 from chaosnb.ingest.http_api import read_debug
-from chaosnb.ingest.session import Batch, Session
+from chaosnb.ingest.pace import Silence
+from chaosnb.ingest.session import Session
 from chaosnb.ingest.status import Status
 from chaosnb.ingest.transport import Connect, Limits, TransportName, choose_transport
-from chaosnb.protocol.events import Event, check_topics
+from chaosnb.protocol.events import check_topics
 from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import LoopThread, wait_until
 from chaosnb.store.dataset import Dataset
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from chaosnb.notebook.dashboard import Dashboard
     from chaosnb.notebook.live_plot import LivePlot
 
-__all__ = ["Stream", "connect", "stream"]
+__all__ = ["Stream", "stream"]
 
 _FIRST_TRY_S: Final = 1.0
 
@@ -67,7 +67,7 @@ class Stream(Dataset):
         capture = self._capture
         failure = self._failure()
         error = None if failure is None else _describe(failure)
-        if error is None and self._connection.state == "reconnecting":
+        if error is None and self._connection.state in ("reconnecting", "stale"):
             error = capture.last_detail
         return Status(
             state=self._connection.state,
@@ -77,6 +77,7 @@ class Stream(Dataset):
             events=capture.events,
             events_per_s=capture.events_per_s,
             lag_s=capture.lag_s,
+            skew_s=self._connection.skew_s,
             gaps=len(self._connection.ledger.gaps),
             rejects=capture.rejected,
             drift=self._session.drift.total(),
@@ -116,7 +117,8 @@ class Stream(Dataset):
         connection_id = self._session.connection_id
         if connection_id is None:
             raise DebugError(self._endpoint.shown_url, "the node has not (yet) given this connection an id")
-        return read_debug(self._endpoint.url, connection_id, self._endpoint.identity, self._clock.wall_ns())
+        at, now_ns = self._endpoint, self._clock.wall_ns()
+        return read_debug(at.url, connection_id, at.identity, now_ns, allow_insecure=at.allow_insecure)
 
     # -- doing things with it
 
@@ -183,8 +185,9 @@ class Stream(Dataset):
 
     def unsubscribe(self, topics: str | Iterable[str]) -> None:
         """Drop topics: their events are left out from now on, and not asked for at the next connection."""
+        unwanted = check_topics(topics)
         self._check_running()
-        self._session.unsubscribe(topics)
+        self._thread.submit(self._connection.unsubscribe(unwanted)).result(timeout=10)
 
     def dashboard(self) -> Dashboard:
         """Return the live dashboard: TPS, decisions, sentiment and reputation, with controls."""
@@ -284,6 +287,8 @@ def stream(
     retain: str | int | None = None,
     transport: TransportName | Connect | None = None,
     max_message_bytes: int = 2**20,
+    stale_after: float | None = None,
+    allow_insecure: bool = False,
     clock: Clock | None = None,
 ) -> Stream:
     """Subscribe to topics of a node and return a `Stream`, whose DataFrames grow as events arrive.
@@ -307,6 +312,11 @@ def stream(
     max_message_bytes : int
         The longest message taken, in bytes. A longer one ends the link, which is made anew: both are rows of
         `incidents`. The default is 1 MiB.
+    stale_after : float, optional
+        Seconds without a message after which the feed counts as stale, which is on record as a gap; after
+        twice as many the stream connects anew. None: learned from the feed's own pace, at least 30 s.
+    allow_insecure : bool
+        Whether your authentication may go over plain ``ws://`` to another machine.
     clock : Clock, optional
         Where time comes from; the default is this machine's.
 
@@ -314,6 +324,8 @@ def stream(
     ------
     ValueError, MissingExtraError
         If an argument is not valid, or names what is not installed.
+    InsecureConnectionError
+        If the URL is ``ws://`` to another machine, without `allow_insecure`.
 
     Examples
     --------
@@ -325,54 +337,23 @@ def stream(
     """
     wanted = check_topics(topics)
     clock = clock or Clock()
-    capture = Capture(clock.monotonic, parse_retention(retain))
+    capture = Capture(clock.monotonic, parse_retention(retain), clock.wall_ns)
     if not isinstance(max_message_bytes, int) or max_message_bytes < 1:
         raise ValueError(f"max_message_bytes is a number of bytes, at least 1, and not {max_message_bytes!r}")
     limits = Limits(message_bytes=max_message_bytes)
     connect_node = choose_transport(transport, wall_ns=clock.wall_ns, limits=limits)
-    endpoint = Endpoint(url, identity)
+    silence = Silence(stale_after)
+    endpoint = Endpoint(url, identity, allow_insecure=allow_insecure)
     session = Session(wanted, endpoint.identity)
     connection = Connection(
-        url=endpoint.url, session=session, connect=connect_node, clock=clock, on_incident=capture.note
+        url=endpoint.url,
+        session=session,
+        connect=connect_node,
+        silence=silence,
+        clock=clock,
+        on_incident=capture.note,
     )
     return Stream(endpoint=endpoint, session=session, connection=connection, capture=capture, clock=clock)
-
-
-@asynccontextmanager
-async def connect(
-    topics: str | Iterable[str], *, url: str | None = None, identity: Identity | None = None
-) -> AsyncIterator[AsyncIterator[Event]]:
-    """Subscribe within asyncio: an iterator of events, one after the other, over all reconnections.
-
-    The parameters are those of `stream`. What cannot be read is left out.
-
-    Examples
-    --------
-    >>> import asyncio
-    >>> async def first_event():
-    ...     async with connect(["network"], url="devnet") as events:
-    ...         async for event in events:
-    ...             return event
-    >>> type(asyncio.run(first_event())).__name__ in ("NetworkMetrics", "AgentStatus")
-    True
-    """
-    wanted = check_topics(topics)
-    endpoint = Endpoint(url, identity)
-    batches = Connection(url=endpoint.url, session=Session(wanted, endpoint.identity)).batches()
-    events = _events(batches)
-    try:
-        yield events
-    finally:
-        await events.aclose()
-        await batches.aclose()
-        endpoint.close()
-
-
-async def _events(batches: AsyncGenerator[Batch]) -> AsyncGenerator[Event]:
-    async for batch in batches:
-        arrived = [pair for rows in batch.rows.values() for pair in zip(rows.seq, rows.events, strict=True)]
-        for _, event in sorted(arrived, key=itemgetter(0)):
-            yield event
 
 
 async def _pump(connection: Connection, capture: Capture) -> None:

@@ -1,66 +1,109 @@
-"""A network in memory for tests: links that play a script, and a clock that moves only in `sleep`."""
+"""A network in memory for tests: links that play a script, in a time that jumps to the next timer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import selectors
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from chaosnb.errors import TransportError
 from chaosnb.ingest.connection import Clock
 from chaosnb.protocol.events import Frame
 
-__all__ = ["MemoryLink", "MemoryNetwork", "VirtualTime"]
+__all__ = ["START_NS", "MemoryLink", "MemoryNetwork", "VirtualTime"]
+
+T = TypeVar("T")
 
 START_NS = 1_780_000_000_000_000_000
 
 
 class VirtualTime:
-    """Time that passes only in `sleep`."""
+    """Time that passes only where everything waits: then it jumps to the next timer.
+
+    Sleeps, time-outs and timers of asyncio take no real time within `run`. `jump_s` sets the wall clock.
+    """
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.sleeps: list[float] = []
+        self.jump_s = 0.0
 
     @property
     def clock(self) -> Clock:
         """The clock to hand to the code under test."""
-        return Clock(
-            wall_ns=lambda: START_NS + int(self.now_s * 1e9), monotonic=lambda: self.now_s, sleep=self.sleep
-        )
+        return Clock(wall_ns=self.wall_ns, monotonic=lambda: self.now_s, sleep=asyncio.sleep)
 
-    async def sleep(self, delay_s: float) -> None:
-        """Let the time pass at once."""
-        self.sleeps.append(delay_s)
-        self.now_s += delay_s
-        await asyncio.sleep(0)
+    def wall_ns(self) -> int:
+        """Return the time of the wall clock."""
+        return START_NS + int((self.now_s + self.jump_s) * 1e9)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end in this time."""
+        with asyncio.Runner(loop_factory=lambda: _VirtualLoop(self)) as runner:
+            return runner.run(coroutine)
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    """A loop by whose clock all waiting is over at once."""
+
+    def __init__(self, time: VirtualTime) -> None:
+        super().__init__(_JumpingSelector(time))
+        self._virtual = time
+
+    def time(self) -> float:
+        return self._virtual.now_s
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    def __init__(self, time: VirtualTime) -> None:
+        super().__init__()
+        self._time = time
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        found = super().select(0)
+        if not found and timeout is None:
+            raise RuntimeError("everything waits, and nothing will ever happen")
+        if not found:
+            self._time.now_s += timeout or 0.0
+        return found
 
 
 class MemoryLink:
-    """A link that gives its batches of messages, then ends by an error or stays silent."""
+    """A link that plays its parts, messages and pauses in seconds, then ends by an error or stays silent."""
 
     def __init__(
-        self, batches: Iterable[list[bytes]], end: TransportError | None, time: VirtualTime, lasts_s: float
+        self,
+        parts: Iterable[list[bytes] | float],
+        end: TransportError | None,
+        time: VirtualTime,
+        lasts_s: float,
     ) -> None:
         self.sent: list[str] = []
+        self.sent_at_s: list[float] = []
         self.closed = False
-        self._batches = list(batches)
+        self._parts = list(parts)
         self._end = end
         self._time = time
         self._lasts_s = lasts_s
 
     async def receive(self) -> list[Frame]:
-        """Give the next batch."""
+        """Give the next messages."""
         await asyncio.sleep(0)
-        if self._batches:
-            return [Frame(data, self._time.clock.wall_ns()) for data in self._batches.pop(0)]
+        while self._parts:
+            part = self._parts.pop(0)
+            if isinstance(part, list):
+                return [Frame(data, self._time.wall_ns()) for data in part]
+            await asyncio.sleep(part)
         if self._end is None:
             await asyncio.Event().wait()
-        self._time.now_s += self._lasts_s
-        raise self._end or TransportError("never")
+        await asyncio.sleep(self._lasts_s)
+        # An error that is raised again keeps the frames of each time.
+        raise (self._end or TransportError("never")).with_traceback(None)
 
     async def send(self, text: str) -> None:
         """Keep what is sent."""
         self.sent.append(text)
+        self.sent_at_s.append(self._time.now_s)
 
     async def close(self) -> None:
         """Note that it was closed."""
@@ -75,25 +118,32 @@ class MemoryNetwork:
         self.connects = 0
         self._time = time
         self._script: list[MemoryLink | TransportError] = []
+        self._endless: Callable[[], MemoryLink | TransportError] | None = None
 
     def link(
-        self, *batches: list[bytes], end: TransportError | None = None, lasts_s: float = 0.0
+        self, *parts: list[bytes] | float, end: TransportError | None = None, lasts_s: float = 0.0
     ) -> MemoryNetwork:
-        """Add a link to the script; without `end` it stays silent after its last batch."""
-        self._script.append(MemoryLink(batches, end, self._time, lasts_s))
+        """Add a link to the script; without `end` it stays silent after its last part."""
+        self._script.append(MemoryLink(parts, end, self._time, lasts_s))
         return self
 
-    def refuse(self, times: int = 1) -> MemoryNetwork:
+    def refuse(self, times: int = 1, error: TransportError | None = None) -> MemoryNetwork:
         """Add refused connections to the script."""
-        self._script += [TransportError("connection refused")] * times
+        self._script += [error or TransportError("connection refused")] * times
+        return self
+
+    def forever(self, part: Callable[[], MemoryLink | TransportError]) -> MemoryNetwork:
+        """Have what this gives follow the script, again and again."""
+        self._endless = part
         return self
 
     async def __call__(self, url: str) -> MemoryLink:
         """Connect: play the next part of the script; after its end, silence."""
         self.connects += 1
         await asyncio.sleep(0)
-        part = self._script.pop(0) if self._script else MemoryLink([], None, self._time, 0.0)
+        part = self._script.pop(0) if self._script else self._endless() if self._endless else None
         if isinstance(part, TransportError):
-            raise part
-        self.links.append(part)
-        return part
+            raise part.with_traceback(None)
+        link = part or MemoryLink([], None, self._time, 0.0)
+        self.links.append(link)
+        return link

@@ -50,10 +50,11 @@ ROOMS = {
     "devnet": room("errors protocol"),
     "endpoint": room("errors protocol ingest", lazily="devnet"),
     "live": room(f"{PIPELINE} endpoint", lazily="notebook figures"),
+    "iterator": room("errors protocol ingest endpoint"),
     "notebook": room(f"{PIPELINE} analysis figures live"),
     "cli": room(f"{PIPELINE} analysis figures live notebook devnet __init__"),
     "__main__": room("cli"),
-    "__init__": room(f"{PIPELINE} analysis devnet live", lazily="notebook figures"),
+    "__init__": room(f"{PIPELINE} analysis devnet live iterator", lazily="notebook figures"),
 }
 
 # Foreign modules that a path must not import, not even inside a function.

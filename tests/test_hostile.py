@@ -381,7 +381,7 @@ def test_a_compression_bomb_is_not_blown_up() -> None:
     with node(after_a_bad_link(burst)) as url:
         # Another name of this machine, which nobody takes for a loopback address.
         elsewhere = url.replace("127.0.0.1", "0.0.0.0")
-        with chaosnb.stream("network", url=elsewhere, clock=QUICK) as s:
+        with chaosnb.stream("network", url=elsewhere, allow_insecure=True, clock=QUICK) as s:
             s.wait(until=lambda s: heights(s) == [1, 2], timeout=20)
     assert s.incidents.query("state == 'reconnecting'")["code"].tolist() == ["1009"]
 
@@ -422,7 +422,7 @@ def test_a_condition_that_fails_raises_its_own_error_and_the_stream_lives_on() -
     def wrong(s: chaosnb.Stream) -> bool:
         return s.network_metrics["hieght"].sum() > 3
 
-    with chaosnb.stream("network", url="ws://node.example", transport=connect) as s:
+    with chaosnb.stream("network", url="wss://node.example", transport=connect) as s:
         with pytest.raises(KeyError, match="hieght"):
             s.wait(until=wrong, timeout=10)
         s.wait(until=heights, timeout=10)
@@ -436,7 +436,7 @@ def test_a_thread_that_dies_is_one_clear_error_and_what_came_can_be_read(failure
     async def connect(url: str) -> Link:
         return Link(failure)
 
-    with chaosnb.stream("network", url="ws://node.example", transport=connect) as s:
+    with chaosnb.stream("network", url="wss://node.example", transport=connect) as s:
         with pytest.raises(chaosnb.ChaosnbError) as caught:
             s.wait(until=lambda s: False, timeout=10)
         assert not isinstance(caught.value, chaosnb.WaitTimeoutError)

@@ -98,7 +98,7 @@ def test_no_display_log_or_export_of_a_stream_shows_the_key(
 
 def test_what_a_stream_is_made_of_shows_no_key(key: str) -> None:
     """Nor does it leave the process by a pickle or a copy."""
-    endpoint = Endpoint("ws://node.example", None)
+    endpoint = Endpoint("wss://node.example", None)
     session = Session(["network"], endpoint.identity)
     connection = Connection(url=endpoint.url, session=session)
     for part in (endpoint.identity, endpoint, session, connection):
@@ -113,7 +113,7 @@ def test_what_a_stream_is_made_of_shows_no_key(key: str) -> None:
 
 def test_a_node_that_sends_back_what_it_was_sent_learns_nothing(key: str) -> None:
     """What the stream sends is a reject then, with the public key and a signature, and no more."""
-    session = Session(["network"], Endpoint("ws://node.example", None).identity)
+    session = Session(["network"], Endpoint("wss://node.example", None).identity)
     sent = session.greet(1_780_000_000_000_000_000)
     rejects = session.feed([Frame(message.encode(), 0) for message in sent]).rejects
     assert len(rejects) == 2
@@ -181,7 +181,7 @@ def test_no_traceback_of_a_stream_shows_the_key(key: str) -> None:
     with pytest.raises(chaosnb.StreamClosedError) as closed:
         s.wait(events=1)
     with (
-        chaosnb.stream("network", url="ws://node.example", transport=broken) as dead,  # type: ignore[arg-type]
+        chaosnb.stream("network", url="wss://node.example", transport=broken) as dead,  # type: ignore[arg-type]
         pytest.raises(chaosnb.ChaosnbError) as died,
     ):
         dead.wait(events=1, timeout=5)
@@ -198,7 +198,7 @@ CELLS = [
     "s.close()\ns.wait(events=1)",
     'chaosnb.stream("network", url="http://x")',
     "async def broken(url):\n    raise RuntimeError('out of order')\n"
-    'chaosnb.stream("network", url="ws://x", transport=broken).wait(events=1, timeout=5)',
+    'chaosnb.stream("network", url="wss://x", transport=broken).wait(events=1, timeout=5)',
     # One digit of the key is lost on the way; what is left must not be shown.
     f'os.environ["{KEY_VARIABLE}"] = os.environ["{KEY_VARIABLE}"][:-1]',
     'chaosnb.stream("network", url="ws://127.0.0.1:1")',

@@ -1,13 +1,25 @@
-"""Where a node is: its WebSocket address checked and completed, its HTTP address, and how to show it."""
+"""Where a node is: its WebSocket address checked and completed, its HTTP address, and where not to go."""
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
-__all__ = ["DEFAULT_URL", "check_url", "http_base", "shown_url"]
+from chaosnb.errors import InsecureConnectionError, TransportError
+
+__all__ = [
+    "DEFAULT_URL",
+    "check_redirect",
+    "check_secure",
+    "check_url",
+    "http_base",
+    "is_loopback",
+    "shown_url",
+]
 
 DEFAULT_URL = "ws://localhost:3000/ws/v1"
 _WEBSOCKET_PATH = "/ws/v1"
+_SHOWN = 200
 
 
 def check_url(url: str) -> str:
@@ -57,6 +69,63 @@ def shown_url(url: str) -> str:
     if parts is None:
         return "(unreadable)"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether the URL leads to this machine.
+
+    Examples
+    --------
+    >>> is_loopback("ws://[::1]:3000/"), is_loopback("ws://localhost.example")
+    (True, False)
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_secure(url: str, *, allow_insecure: bool) -> None:
+    """Raise unless what is sent to this URL is encrypted, stays on this machine, or need not be safe.
+
+    Raises
+    ------
+    InsecureConnectionError
+    """
+    if urlsplit(url).scheme in ("ws", "http") and not allow_insecure and not is_loopback(url):
+        raise InsecureConnectionError(shown_url(url))
+
+
+def check_redirect(url: str, location: str) -> str:
+    """Return where the answer to `url` redirects to, if it is the same host and port, or TLS on that host.
+
+    Raises
+    ------
+    TransportError
+        If it is another host or port, or not encrypted as before: what is sent there is signed, and meant for
+        nobody else.
+    """
+    try:
+        target = urljoin(url, location)
+    except ValueError:
+        target = ""
+    old, new, shown = urlsplit(url), _split(target), shown_url(target)[:_SHOWN]
+    if new is None or new.scheme not in ("ws", "wss") or not new.hostname:
+        raise TransportError(f"the node redirects to {shown!r}, which is no node's address")
+    to_tls = old.scheme == "ws" and new.scheme == "wss"
+    from_tls = old.scheme == "wss" and new.scheme == "ws"
+    if from_tls or new.hostname != old.hostname or not (to_tls or _port(new) == _port(old)):
+        raise TransportError(
+            f"the node redirects to {shown!r}, "
+            f"{'which is not encrypted' if from_tls else 'another host or port'}, and credentials do not "
+            "follow it there; if that is right, use that address"
+        )
+    return target
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "wss" else 80)
 
 
 def _split(url: str) -> SplitResult | None:

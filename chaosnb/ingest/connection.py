@@ -2,7 +2,8 @@
 
 It connects, authenticates, subscribes, and after a loss waits with full jitter before it does so again:
 ``uniform(0, min(30 s, 0.5 s * 2**attempt))``, after M. Brooker, "Exponential Backoff and Jitter" (AWS
-Architecture Blog, 2015). Clock, sleep and randomness are arguments.
+Architecture Blog, 2015); `closing` says when it waits longer and when it gives up. Beside that, one task
+watches the clocks and the silence. Clock, sleep and randomness are arguments.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -19,30 +19,37 @@ from msgspec import Struct
 
 from chaosnb.errors import CredentialsError, TransportError
 from chaosnb.ingest.address import shown_url
-from chaosnb.ingest.gaps import GapLedger
+from chaosnb.ingest.clocks import Clock, ClockSkew, ClockWatch
+from chaosnb.ingest.closing import judge, judge_loss
+from chaosnb.ingest.gaps import Cause, GapLedger
+from chaosnb.ingest.outbox import Outbox
+from chaosnb.ingest.pace import Silence
 from chaosnb.ingest.session import Batch, Session
 from chaosnb.ingest.transport import Connect, Transport, connect_websocket
-from chaosnb.protocol.events import Frame
+from chaosnb.protocol.events import ErrorEvent, Frame
+from chaosnb.text import printable
 
 __all__ = ["Clock", "Connection", "Incident", "State"]
 
-State = Literal["connecting", "authenticating", "live", "reconnecting", "closed", "failed"]
+State = Literal["connecting", "authenticating", "live", "stale", "reconnecting", "closed", "failed"]
 
-_FIRST_DELAY_S: Final = 0.5
-_LONGEST_DELAY_S: Final = 30.0
+_FIRST_DELAY_S: Final = {"retry": 0.5, "back_off": 10.0}
+_LONGEST_DELAY_S: Final = {"retry": 30.0, "back_off": 300.0}
 _STABLE_AFTER_S: Final = 60.0
+_LOOK_S: Final = 1.0
+_SAME_ERROR_S: Final = 60.0
 _BATCH_FRAMES: Final = 1_000
 _LOGGED_BYTES: Final = 2_000
-_FATAL_CODES: Final = frozenset({"INVALID_SIGNATURE", "INVALID_AGENT"})
+_SHOWN: Final = 200
 
 _frame_log: Final = logging.getLogger("chaosnb.frames")
 
 
 class Incident(Struct, frozen=True):
-    """A step of the connection.
+    """A step of the connection, or something of note amid one.
 
-    `at_ns` is when (nanoseconds since the epoch), `state` the state entered, `detail` what happened, `code`
-    the close code or error code, `delay_s` the seconds until the next try.
+    `at_ns` is when (nanoseconds since the epoch), `state` the state entered or gone on with, `detail` what
+    happened, `code` the close code, HTTP status or error code, `delay_s` the seconds until the next try.
     """
 
     at_ns: int
@@ -50,14 +57,6 @@ class Incident(Struct, frozen=True):
     detail: str
     code: str | None = None
     delay_s: float | None = None
-
-
-class Clock(Struct, frozen=True):
-    """Where time comes from: wall clock in ns since the epoch, monotonic seconds, and a way to sleep."""
-
-    wall_ns: Callable[[], int] = time.time_ns
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class Connection:
@@ -69,6 +68,8 @@ class Connection:
     session : Session
     connect : Connect
         Opens a transport.
+    silence : Silence
+        Says after how long a silence the feed counts as stale, and when the link is given up for it.
     clock : Clock
     rng : random.Random
         Draws the jitter.
@@ -82,6 +83,7 @@ class Connection:
         url: str,
         session: Session,
         connect: Connect = connect_websocket,
+        silence: Silence | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
         on_incident: Callable[[Incident], None] = lambda incident: None,
@@ -92,10 +94,24 @@ class Connection:
         self._clock = clock or Clock()
         self._random = rng or random.Random()
         self._on_incident = on_incident
+        self._silence = silence or Silence()
+        self._skew = ClockSkew()
+        self._outbox = Outbox(session=session, clock=self._clock)
         self._transport: Transport | None = None
         self._attempt = 0
+        self._told_at_s: dict[str, float] = {}
+        self._receiver: asyncio.Task[object] | None = None
+        self._waits_since: float | None = None
+        self._given_up: TransportError | None = None
+        # 0: nothing has come yet.
+        self._last_frame_ns = 0
         self.state: State = "connecting"
         self.ledger = GapLedger()
+
+    @property
+    def skew_s(self) -> float | None:
+        """Seconds that the node's clock is ahead of ours; None while unknown."""
+        return self._skew.skew_s
 
     async def batches(self) -> AsyncGenerator[Batch]:
         """Connect, stay connected, and give every batch; ends only by an error or by cancellation.
@@ -106,19 +122,22 @@ class Connection:
             If the node refuses the identity.
         """
         self._enter("connecting", f"connecting to {shown_url(self._url)}")
+        self._given_up = None
+        watch = asyncio.ensure_future(self._watch())
         try:
             while True:
                 started = self._clock.monotonic()
                 try:
                     self._transport = await self._connect(self._url)
                     self._enter("authenticating", "connected; auth and subscribe go out")
-                    await self._send(self._session.greet(self._clock.wall_ns()))
+                    await self._outbox.open(self._transport)
                     while True:
-                        frames = await self._transport.receive()
+                        frames = await self._receive(self._transport)
                         for start in range(0, len(frames), _BATCH_FRAMES):
                             batch = self._feed(frames[start : start + _BATCH_FRAMES])
                             yield batch
-                            _raise_refusal(batch)
+                            if errors := batch.errors:
+                                self._heed(errors)
                 except TransportError as error:
                     await self._lose(error, started)
         except CredentialsError as error:
@@ -128,50 +147,136 @@ class Connection:
             self._enter("failed", f"{type(error).__name__}: {error}")
             raise
         finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
             await self._close_transport()
             if self.state != "failed":
                 self._enter("closed", "closed by the caller")
 
     async def subscribe(self, topics: str | Iterable[str]) -> None:
         """Add topics, now and at every later connection."""
-        messages = self._session.subscribe(topics)
-        if self._transport is not None and self.state in ("authenticating", "live"):
-            with suppress(TransportError):  # the loop in `batches` sees the loss and subscribes anew
-                await self._send(messages)
+        self._session.subscribe(topics)
+        await self._outbox.ask()
+
+    async def unsubscribe(self, topics: str | Iterable[str]) -> None:
+        """Drop topics: their events are left out, and not asked for at the next connection."""
+        self._session.unsubscribe(topics)
+
+    # -- what comes in
+
+    async def _receive(self, transport: Transport) -> list[Frame]:
+        task = self._receiver = asyncio.current_task()
+        # Whoever takes long over a batch is not the node: only waiting for it is silence.
+        self._waits_since = self._clock.monotonic()
+        try:
+            frames = await transport.receive()
+            now_s = self._clock.monotonic()
+            self._silence.note(now_s, now_s - self._waits_since)
+        except asyncio.CancelledError:
+            if self._given_up is None or task is None or task.uncancel() > 0:
+                raise
+            raise self._given_up from None
+        finally:
+            self._waits_since = None
+        return frames
 
     def _feed(self, frames: list[Frame]) -> Batch:
         if _frame_log.isEnabledFor(logging.DEBUG):
             for frame in frames:
                 _frame_log.debug("%s", ascii(frame.data[:_LOGGED_BYTES])[2:-1])
         batch = self._session.feed(frames)
+        self._skew.feed(batch)
+        self._outbox.answered = self._outbox.answered or bool(batch.timed)
         if self.state != "live":
-            self._enter("live", "the node answers")
+            self._enter("live", "frames come again" if self.state == "stale" else "the node answers")
             self.ledger.close(frames[0].received_at_ns)
         self.ledger.watch(self._session.topics)
         self.ledger.feed(batch)
+        self._last_frame_ns = frames[-1].received_at_ns
         return batch
 
-    async def _send(self, messages: list[str]) -> None:
-        if self._transport is not None:
-            for message in messages:
-                await self._transport.send(message)
+    def _heed(self, errors: list[ErrorEvent]) -> None:
+        for error in errors:
+            verdict = judge(error.code)
+            if verdict.action == "give_up":
+                raise CredentialsError(error.code, error.message)
+            if verdict.action == "retry":
+                self._tell_error(error, "the stream goes on")
+            elif (hold_s := self._outbox.hold(error.details)) is not None:
+                self._tell_error(error, f"nothing is sent for {hold_s:.1f} s")
+
+    def _tell_error(self, error: ErrorEvent, consequence: str) -> None:
+        """Note an error, but not the same one over and over; each is in the table of errors anyway."""
+        code, now_s = printable(error.code, _SHOWN), self._clock.monotonic()
+        if now_s - self._told_at_s.get(code, -_SAME_ERROR_S) >= _SAME_ERROR_S:
+            if len(self._told_at_s) >= _SHOWN:
+                self._told_at_s.clear()
+            self._told_at_s[code] = now_s
+            detail = f"the node reports {code}: {printable(error.message, _SHOWN)}; {consequence}"
+            self._enter(self.state, detail, code=code)
+
+    # -- how a link ends
+
+    async def _watch(self) -> None:
+        """Look after the clocks, the silence and what could not be sent at once, about once a second."""
+        clock = self._clock
+        watch = ClockWatch(clock.wall_ns(), clock.monotonic())
+        while True:
+            pause_s = min(_LOOK_S, self._silence.bound_s / 4)
+            before_s = clock.monotonic()
+            await clock.sleep(pause_s)
+            now_s = clock.monotonic()
+            if jump_s := watch.jump_s(clock.wall_ns(), now_s):
+                self._skew.reset()
+                detail = f"this machine's clock jumped by {jump_s:+.1f} s: it was set, or the machine slept"
+                self._enter(self.state, detail)
+            if self._waits_since is not None:
+                if now_s - before_s > 2 * pause_s + _LOOK_S:
+                    # Held up, maybe by the machine's sleep: then it is we who have not looked.
+                    self._waits_since = now_s
+                self._judge_silence(now_s - self._waits_since)
+            await self._outbox.ask()
+
+    def _judge_silence(self, silence_s: float) -> None:
+        awaited = self.state == "stale" or (self.state == "authenticating" and self._last_frame_ns > 0)
+        if self.state == "live" and silence_s >= self._silence.bound_s:
+            self.ledger.open("stale", self._last_frame_ns, self._session.topics)
+            self._enter("stale", f"no frame for {silence_s:.1f} s, though the link stands")
+        elif awaited and silence_s >= self._silence.drop_s and self._given_up is None:
+            self._silence.lose(silence_s)
+            self._given_up = TransportError(f"no frame for {silence_s:.1f} s, so a new link is made")
+            if self._receiver is not None:
+                self._receiver.cancel()
 
     async def _lose(self, error: TransportError, started: float) -> None:
-        now_ns = self._clock.wall_ns()
-        if self._clock.monotonic() - started >= _STABLE_AFTER_S:
-            self._attempt = 0
-        delay_s = self._random.uniform(0, min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2**self._attempt))
-        self._attempt = min(self._attempt + 1, 16)
-        if self.state == "live":
-            self.ledger.open("disconnected", now_ns, self._session.topics)
-        detail = error.reason if error.code is None else f"the link was lost: {error.reason}"
-        code = None if error.code is None else str(error.code)
-        self._enter("reconnecting", detail, code=code, delay_s=delay_s)
+        verdict = judge_loss(error)
+        code = error.code if error.status is None else error.status
+        if verdict.action == "give_up":
+            raise CredentialsError(f"HTTP {error.status}", error.reason) from error
+        if self._given_up is None:
+            self._silence.lose(None)
+        cause: Cause = "server_overload" if self._outbox.limited else verdict.cause
+        if self.state in ("live", "stale"):
+            self.ledger.open(cause, self._last_frame_ns, self._session.topics)
+        delay_s = self._delay_s(verdict.action, error, self._clock.monotonic() - started)
+        lost = error.reason if error.code is None else f"the link was lost: {error.reason}"
+        detail = f"{lost}; {verdict.advice}" if verdict.advice else lost
+        self._enter("reconnecting", detail, code=None if code is None else str(code), delay_s=delay_s)
         await self._close_transport()
+        self._given_up = None
         await self._clock.sleep(delay_s)
+
+    def _delay_s(self, action: str, error: TransportError, lasted_s: float) -> float:
+        if lasted_s >= _STABLE_AFTER_S:
+            self._attempt = 0
+        longest_s = min(_LONGEST_DELAY_S[action], _FIRST_DELAY_S[action] * 2**self._attempt)
+        self._attempt = min(self._attempt + 1, 16)
+        delay_s = (error.retry_after_s or 0.0) + self._random.uniform(0, longest_s)
+        return max(delay_s, self._outbox.wait_s)
 
     async def _close_transport(self) -> None:
         transport, self._transport = self._transport, None
+        self._outbox.close()
         if transport is not None:
             with suppress(TransportError):
                 await transport.close()
@@ -181,9 +286,3 @@ class Connection:
     ) -> None:
         self.state = state
         self._on_incident(Incident(self._clock.wall_ns(), state, detail, code, delay_s))
-
-
-def _raise_refusal(batch: Batch) -> None:
-    for error in batch.errors:
-        if error.code in _FATAL_CODES:
-            raise CredentialsError(error.code, error.message)

@@ -10,8 +10,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from chaosnb.errors import DebugError
-from chaosnb.ingest.address import http_base, shown_url
-from chaosnb.ingest.transport import is_loopback
+from chaosnb.ingest.address import check_secure, http_base, is_loopback, shown_url
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.protocol.signing import Identity, http_headers
 
@@ -20,7 +19,9 @@ __all__ = ["read_debug"]
 _MOST_BYTES: Final = 2**20
 
 
-def read_debug(url: str, connection_id: str, identity: Identity, now_ns: int) -> dict[str, Any]:
+def read_debug(
+    url: str, connection_id: str, identity: Identity, now_ns: int, *, allow_insecure: bool = False
+) -> dict[str, Any]:
     """Return what the node knows of a WebSocket connection.
 
     Parameters
@@ -33,13 +34,18 @@ def read_debug(url: str, connection_id: str, identity: Identity, now_ns: int) ->
         Signs the request.
     now_ns : int
         Nanoseconds since the epoch.
+    allow_insecure : bool
+        Whether the signed request may go over plain HTTP to another machine.
 
     Raises
     ------
+    InsecureConnectionError
+        If it would, and may not.
     DebugError
         If there is no answer, or not the one expected.
     """
     address = f"{http_base(url)}/debug/ws/{quote(connection_id, safe='')}"
+    check_secure(address, allow_insecure=allow_insecure)
     headers = http_headers(identity, "GET", urlsplit(address).path, None, format_timestamp(now_ns // 1_000))
     opener = urllib.request.build_opener(
         _NoRedirect, *([urllib.request.ProxyHandler({})] if is_loopback(address) else [])

@@ -163,6 +163,10 @@ class Session:
         self._set_topics(self._topics + added)
         return [_subscribe_message(added)] if added else []
 
+    def ask(self) -> str:
+        """Return the message that asks for all topics subscribed to."""
+        return _subscribe_message(self._topics)
+
     def unsubscribe(self, topics: str | Iterable[str]) -> None:
         """Drop topics: what still comes of them is left out here, since the protocol knows no unsubscribe.
 

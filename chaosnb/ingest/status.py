@@ -15,7 +15,8 @@ class Status(Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     state : str
-        ``connecting``, ``authenticating``, ``live``, ``reconnecting``, ``closed`` or ``failed``.
+        ``connecting``, ``authenticating``, ``live``, ``stale`` (linked, but silent for too long),
+        ``reconnecting``, ``closed`` or ``failed``.
     url : str
         The node, without anything secret.
     simulated : bool
@@ -26,7 +27,11 @@ class Status(Struct, frozen=True, kw_only=True):
     events_per_s : float
         Over the last five seconds.
     lag_s : float or None
-        Arrival less event time of the newest event, in seconds; the clocks' difference is part of it.
+        How far the tables are behind: seconds from the newest events' arrival until they could be read. It
+        grows where more comes than can be decoded.
+    skew_s : float or None
+        How many seconds the node's clock is ahead of this machine's, as far as event times tell: they less
+        their arrival, for the quickest deliveries, whose own time is part of it.
     gaps : int
         Spans in which events may be missing.
     rejects : int
@@ -46,7 +51,7 @@ class Status(Struct, frozen=True, kw_only=True):
     connection_id : str or None
         As the node gave it.
     error : str or None
-        Why the stream failed, or why it has to connect again.
+        Why the stream failed, why it has to connect again, or how long nothing has come.
     """
 
     state: State
@@ -56,6 +61,7 @@ class Status(Struct, frozen=True, kw_only=True):
     events: int
     events_per_s: float
     lag_s: float | None
+    skew_s: float | None = None
     gaps: int
     rejects: int
     drift: int

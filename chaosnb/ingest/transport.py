@@ -20,10 +20,11 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from chaosnb.errors import MissingExtraError, TransportError
+from chaosnb.ingest.address import is_loopback
+from chaosnb.ingest.closing import parse_retry_after
 from chaosnb.protocol.events import Frame
 
 __all__ = [
-    "LOOPBACK_HOSTS",
     "Connect",
     "Inbox",
     "Limits",
@@ -32,10 +33,8 @@ __all__ = [
     "choose_transport",
     "connect_websocket",
     "describe",
-    "is_loopback",
+    "refusal",
 ]
-
-LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 TransportName = Literal["websockets", "picows"]
 
@@ -52,7 +51,7 @@ class Transport(Protocol):
         """Send one text message; raise `TransportError` if the link is down."""
 
     async def close(self) -> None:
-        """Close the link; calling it again does nothing."""
+        """Close the link, which ends a `receive` that waits; calling it again does nothing."""
 
 
 class Connect(Protocol):
@@ -65,6 +64,13 @@ class Connect(Protocol):
 class Limits(Struct, frozen=True, kw_only=True):
     """How long a link waits and how much it takes in.
 
+    Examples
+    --------
+    >>> Limits(message_bytes=2**24).open_timeout_s
+    10.0
+
+    Notes
+    -----
     `open_timeout_s` is for connecting and all handshakes, `close_timeout_s` for the node's answer to a
     close, both in seconds. A node that does not answer a ping, sent after `ping_interval_s`, within
     `ping_timeout_s` (at most `ping_interval_s`) is taken for dead. A message longer than `message_bytes` ends
@@ -229,9 +235,13 @@ def choose_transport(
     return partial(connect_websocket, name=transport, wall_ns=wall_ns, limits=limits)
 
 
-def is_loopback(url: str) -> bool:
-    """Return whether the URL leads to this machine."""
-    return urlsplit(url).hostname in LOOPBACK_HOSTS
+def refusal(status: int, retry_after: str | None, now_ns: int) -> TransportError:
+    """Return the error for a handshake that was answered by this HTTP status and header Retry-After."""
+    return TransportError(
+        f"the server answered with HTTP status {status}",
+        status=status,
+        retry_after_s=parse_retry_after(retry_after, now_ns),
+    )
 
 
 def describe(error: BaseException) -> str:

@@ -18,10 +18,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from chaosnb.errors import TransportError
-from chaosnb.ingest.transport import Inbox, Limits, describe
+from chaosnb.ingest.address import check_redirect
+from chaosnb.ingest.transport import Inbox, Limits, describe, refusal
 from chaosnb.protocol.events import Frame
 
 if TYPE_CHECKING:
+    from picows import WSUpgradeResponse
     from picows.url import WSParsedURL
 
 __all__ = ["PicowsTransport", "connect_picows"]
@@ -33,6 +35,7 @@ _PONG: Final = 0xA
 _NO_STATUS: Final = 1005
 _ABNORMAL: Final = 1006
 _BREATHS: Final = 100
+_REDIRECTS: Final = 6
 
 # What it logs as an error is raised as a TransportError; what it logs as information holds addresses.
 _log: Final = logging.getLogger("chaosnb.picows")
@@ -64,31 +67,43 @@ async def connect_picows(
 
     try:
         async with asyncio.timeout(limits.open_timeout_s):
-            _, listener = await picows.ws_connect(
-                lambda request, response: _listener_class()(wall_ns=wall_ns, limits=limits),
-                url,
-                ssl_context=tls,
-                websocket_handshake_timeout=None,
-                logger_name=_log,
-                enable_auto_ping=True,
-                auto_ping_idle_timeout=limits.ping_interval_s,
-                auto_ping_reply_timeout=min(limits.ping_timeout_s, limits.ping_interval_s),
-                # Answered by the listener, which has to see the end of each read.
-                enable_auto_pong=False,
-                max_frame_size=limits.message_bytes,
-                socket_factory=open_socket,
-                # TLS by the standard library, which is as quick here and verifies as everything else does.
-                use_aiofastnet=False,
-            )
-            if listener is None:
-                raise TransportError("the server closed the connection within the handshake")
-            return PicowsTransport(cast(_Receiver, listener))
+            for _ in range(_REDIRECTS):
+                try:
+                    _, listener = await picows.ws_connect(
+                        lambda request, response: _listener_class()(wall_ns=wall_ns, limits=limits),
+                        url,
+                        ssl_context=tls,
+                        websocket_handshake_timeout=None,
+                        logger_name=_log,
+                        enable_auto_ping=True,
+                        auto_ping_idle_timeout=limits.ping_interval_s,
+                        auto_ping_reply_timeout=min(limits.ping_timeout_s, limits.ping_interval_s),
+                        # Answered by the listener, which has to see the end of each read.
+                        enable_auto_pong=False,
+                        max_frame_size=limits.message_bytes,
+                        # It would follow them to any host.
+                        max_redirects=0,
+                        socket_factory=open_socket,
+                        # TLS by the standard library, as quick here, and it verifies as everything else does.
+                        use_aiofastnet=False,
+                    )
+                except picows.WSInvalidStatusError as error:
+                    if (location := _location(error.response)) is None:
+                        raise
+                    url = check_redirect(url, location)
+                    await _close_sockets(sockets)
+                else:
+                    if listener is None:
+                        raise TransportError("the server closed the connection within the handshake")
+                    return PicowsTransport(cast(_Receiver, listener))
+            raise TransportError(f"the node redirects more than {_REDIRECTS - 1} times")
     except BaseException as error:
         await _close_sockets(sockets)
         if isinstance(error, TimeoutError):
             raise TransportError(f"no answer within {limits.open_timeout_s:g} s") from error
         if isinstance(error, picows.WSInvalidStatusError) and error.response is not None:
-            raise TransportError(f"the server answered with HTTP status {error.response.status:d}") from error
+            retry_after = error.response.headers.get("Retry-After")
+            raise refusal(int(error.response.status), retry_after, wall_ns()) from error
         if isinstance(error, picows.WSHandshakeError):
             raise TransportError(f"the WebSocket handshake failed: {error}") from error
         # The ValueError comes of a redirect to what is no address.
@@ -262,6 +277,13 @@ def _protocol_error(code: int, reason: str) -> Exception:
     import picows
 
     return picows.WSProtocolError(code, reason)
+
+
+def _location(response: WSUpgradeResponse | None) -> str | None:
+    if response is None or not 300 <= int(response.status) < 400:
+        return None
+    location: str | None = response.headers.get("Location")
+    return location
 
 
 async def _connected_socket(host: str, port: int) -> socket.socket:

@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 from websockets.frames import Opcode
 from websockets.protocol import State
 
 from chaosnb.errors import TransportError
-from chaosnb.ingest.transport import Inbox, Limits, describe, is_loopback
+from chaosnb.ingest.address import check_redirect, is_loopback
+from chaosnb.ingest.transport import Inbox, Limits, describe, refusal
 from chaosnb.protocol.events import Frame
 
 __all__ = ["FrameConnection", "WebsocketsTransport", "connect_websockets"]
@@ -57,7 +59,7 @@ async def connect_websockets(
         return FrameConnection(*args, wall_ns=wall_ns, limits=limits, **kwargs)
 
     try:
-        connection = await connect(
+        connection = await _Connect(
             url,
             create_connection=create,  # type: ignore[arg-type]
             compression=None if loopback else "deflate",
@@ -73,7 +75,8 @@ async def connect_websockets(
     except TimeoutError as error:
         raise TransportError(f"no answer within {limits.open_timeout_s:g} s") from error
     except InvalidStatus as error:
-        raise TransportError(f"the server answered with HTTP status {error.response.status_code}") from error
+        answer = error.response
+        raise refusal(answer.status_code, _first(answer.headers, "Retry-After"), wall_ns()) from error
     except InvalidHandshake as error:
         raise TransportError(f"the WebSocket handshake failed: {error}") from error
     except (
@@ -84,6 +87,23 @@ async def connect_websockets(
     ) as error:  # the last by a redirect to no address
         raise TransportError(describe(error)) from error
     return WebsocketsTransport(connection)  # type: ignore[arg-type]
+
+
+class _Connect(connect):
+    """The library's way to connect, but for redirects, which it would follow to any host."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Return where to go instead, or what is wrong with that."""
+        if isinstance(exc, InvalidStatus) and (location := _first(exc.response.headers, "Location")):
+            try:
+                check_redirect(self.uri, location)
+            except TransportError as error:
+                return error
+        return super().process_redirect(exc)
+
+
+def _first(headers: Headers, name: str) -> str | None:
+    return next(iter(headers.get_all(name)), None)
 
 
 class WebsocketsTransport:

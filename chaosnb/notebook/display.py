@@ -30,10 +30,12 @@ STATE_COLOURS: Final = {
     "connecting": "#E69F00",
     "authenticating": "#E69F00",
     "live": "#009E73",
+    "stale": "#E69F00",
     "reconnecting": "#D55E00",
     "failed": "#D55E00",
     "closed": "#7f7f7f",
 }
+_SKEW_SHOWN_S: Final = 1.0
 _BADGE: Final = (
     "<span style='background:#E69F00;color:black;border-radius:3px;padding:0 6px;font-weight:bold'>"
     "simulated</span>"
@@ -100,10 +102,14 @@ def problem_html(text: str) -> str:
 
 def _figures(status: Status) -> list[str]:
     lag = [] if status.lag_s is None else [f"lag {status.lag_s:.2f} s"]
+    # Less is in the time that events take on their way.
+    ahead = status.skew_s is not None and abs(status.skew_s) >= _SKEW_SHOWN_S
+    skew = [f"node's clock {status.skew_s:+.1f} s"] if ahead else []
     return [
         f"{status.events:,} events",
         f"{status.events_per_s:,.1f} events/s",
         *lag,
+        *skew,
         f"gaps {status.gaps:,}",
         f"rejects {status.rejects:,}",
         *([f"evicted {status.evicted:,}"] if status.evicted else []),

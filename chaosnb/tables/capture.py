@@ -39,6 +39,8 @@ class Capture:
     ----------
     monotonic : callable
         Seconds, for the rate of events.
+    wall_ns : callable
+        Nanoseconds since the epoch, for the lag.
     retention : Retention
         What is kept; the default keeps everything.
 
@@ -49,7 +51,10 @@ class Capture:
     """
 
     def __init__(
-        self, monotonic: Callable[[], float] = time.monotonic, retention: Retention | None = None
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        retention: Retention | None = None,
+        wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.tables: Mapping[str, Table] = {name: Table(schema) for name, schema in TABLES.items()}
         self.aggregates = Aggregates()
@@ -62,6 +67,7 @@ class Capture:
         self.late = 0
         self.lag_s: float | None = None
         self._monotonic = monotonic
+        self._wall_ns = wall_ns
         self._retention = retention or Retention()
         self._rows_since_look = 0
         self._looked_us = 0
@@ -89,9 +95,9 @@ class Capture:
             self._keep(batch.rejects)
             self._recent.append((now, events))
             self._forget(now)
-        newest = [rows.received_at_ns[-1] / 1e9 - int(rows.timestamp_us[-1]) / 1e6 for rows in batch.timed]
-        if newest:
-            self.lag_s = float(min(newest))
+        newest_ns = [int(rows.received_at_ns[-1]) for rows in batch.rows.values()]
+        if newest_ns:
+            self.lag_s = max(0, self._wall_ns() - max(newest_ns)) / 1e9
         self.changed.set()
 
     def note(self, incident: Incident) -> None:

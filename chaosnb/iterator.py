@@ -1,0 +1,63 @@
+"""The way into asyncio: `connect`, an iterator of events without tables or a thread."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from operator import itemgetter
+
+from chaosnb.endpoint import Endpoint
+from chaosnb.ingest.connection import Connection
+from chaosnb.ingest.pace import Silence
+from chaosnb.ingest.session import Batch, Session
+from chaosnb.ingest.transport import Limits, choose_transport
+from chaosnb.protocol.events import Event, check_topics
+from chaosnb.protocol.signing import Identity
+
+__all__ = ["connect"]
+
+
+@asynccontextmanager
+async def connect(
+    topics: str | Iterable[str],
+    *,
+    url: str | None = None,
+    identity: Identity | None = None,
+    stale_after: float | None = None,
+    allow_insecure: bool = False,
+    max_message_bytes: int = 2**20,
+) -> AsyncIterator[AsyncIterator[Event]]:
+    """Subscribe within asyncio: an iterator of events, one after the other, over all reconnections.
+
+    The parameters are those of `stream`. What cannot be read is left out.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> async def first_event():
+    ...     async with connect(["network"], url="devnet") as events:
+    ...         async for event in events:
+    ...             return event
+    >>> type(asyncio.run(first_event())).__name__ in ("NetworkMetrics", "AgentStatus")
+    True
+    """
+    wanted = check_topics(topics)
+    connect_node = choose_transport(None, limits=Limits(message_bytes=max_message_bytes))
+    silence = Silence(stale_after)
+    endpoint = Endpoint(url, identity, allow_insecure=allow_insecure)
+    session = Session(wanted, endpoint.identity)
+    batches = Connection(url=endpoint.url, session=session, connect=connect_node, silence=silence).batches()
+    events = _events(batches)
+    try:
+        yield events
+    finally:
+        await events.aclose()
+        await batches.aclose()
+        endpoint.close()
+
+
+async def _events(batches: AsyncGenerator[Batch]) -> AsyncGenerator[Event]:
+    async for batch in batches:
+        arrived = [pair for rows in batch.rows.values() for pair in zip(rows.seq, rows.events, strict=True)]
+        for _, event in sorted(arrived, key=itemgetter(0)):
+            yield event
