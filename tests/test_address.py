@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from chaosnb.ingest.address import check_url, http_base, shown_url
+from chaosnb.errors import InsecureConnectionError, TransportError
+from chaosnb.ingest.address import (
+    check_redirect,
+    check_secure,
+    check_url,
+    http_base,
+    is_loopback,
+    shown_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +51,73 @@ def test_the_http_interface_is_at_the_same_host_and_port() -> None:
     assert http_base("ws://me:pw@localhost:3000/ws/v1") == "http://localhost:3000/api/v1"
     assert http_base("wss://node.example/ws/v1?x=1") == "https://node.example/api/v1"
     assert shown_url("ws://me:pw@localhost:3000/ws/v1?x=1#f") == "ws://localhost:3000/ws/v1"
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://localhost:3000", "ws://127.0.0.1", "ws://127.9.9.9", "ws://[::1]:3000", "http://LOCALHOST/"]
+)
+def test_what_stays_on_this_machine_need_not_be_encrypted(url: str) -> None:
+    """By name and by number."""
+    assert is_loopback(url)
+    check_secure(url, allow_insecure=False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ws://node.example/?token=s3cret",
+        "http://node.example",
+        "ws://localhost.example",
+        "ws://127.0.0.1.example",
+        "ws://0.0.0.0",
+        "ws://localhost@node.example",
+        "ws://me:hunter2@10.0.0.1",
+        "ws://[::ffff:10.0.0.1]",
+    ],
+)
+def test_what_goes_elsewhere_must_be_encrypted_or_allowed(url: str) -> None:
+    """The error says both ways out, and repeats no secret."""
+    with pytest.raises(InsecureConnectionError, match=r"wss://.*allow_insecure=True") as refused:
+        check_secure(url, allow_insecure=False)
+    assert refused.value.url == shown_url(url)
+    assert "s3cret" not in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    check_secure(url, allow_insecure=True)
+    check_secure(url.replace("ws:", "wss:").replace("http:", "https:"), allow_insecure=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "target"),
+    [
+        ("ws://node:3000/ws/v1", "/new", "ws://node:3000/new"),
+        ("ws://node:3000/ws/v1", "ws://NODE:3000/new", "ws://NODE:3000/new"),
+        ("wss://node/ws/v1", "wss://node:443/new", "wss://node:443/new"),
+        ("ws://node/ws/v1", "wss://node/ws/v1", "wss://node/ws/v1"),
+        ("ws://me:pw@node/ws/v1", "new", "ws://me:pw@node/ws/new"),
+    ],
+)
+def test_a_redirect_within_the_node_is_followed(url: str, location: str, target: str) -> None:
+    """Another path, or the same host with encryption."""
+    assert check_redirect(url, location) == target
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "reason"),
+    [
+        ("ws://node:3000/", "ws://other:3000/", "another host or port"),
+        ("ws://node:3000/", "//other:3000/", "another host or port"),
+        ("ws://node:3000/", "ws://node:3001/", "another host or port"),
+        ("ws://node/", "wss://other/", "another host or port"),
+        ("ws://node/", "ws://node@other/", "another host or port"),
+        ("wss://node/", "ws://node/", "not encrypted"),
+        ("wss://node/", "ws://node:443/", "not encrypted"),
+        ("wss://node/", "https://node/", "no node's address"),
+        ("wss://node/", "file:///etc/passwd", "no node's address"),
+        ("wss://node/", "wss://node:99999/", "no node's address"),
+        ("wss://node/", "http://[", "no node's address"),
+    ],
+)
+def test_a_redirect_elsewhere_is_refused(url: str, location: str, reason: str) -> None:
+    """What is signed for one node is not carried to another."""
+    with pytest.raises(TransportError, match=reason):
+        check_redirect(url, location)

@@ -732,15 +732,20 @@ def test_a_refused_connection_says_so(name: str) -> None:
 
 @pytest.mark.parametrize("status", [403, 404, 429, 503])
 def test_an_http_answer_is_told_by_its_status(name: str, status: int) -> None:
-    """It is no WebSocket, but the number says why."""
+    """It is no WebSocket, but the number says why, and a header may say for how long."""
 
     def refuse(connection: ServerConnection, request: Request) -> Response:
-        return connection.respond(status, "no\n")  # type: ignore[arg-type]
+        answer = connection.respond(status, "no\n")  # type: ignore[arg-type]
+        if status > 403:
+            answer.headers["Retry-After"] = "7" if status == 429 else "soon"
+        return answer
 
     async def test() -> None:
         async with node(lambda ws: ws.wait_closed(), process_request=refuse) as url:
-            with pytest.raises(TransportError, match=f"HTTP status {status}$"):
+            with pytest.raises(TransportError, match=f"HTTP status {status}$") as refused:
                 await connect_websocket(url, name=name)  # type: ignore[arg-type]
+            assert (refused.value.code, refused.value.status) == (None, status)
+            assert refused.value.retry_after_s == (7.0 if status == 429 else None)
 
     run(test())
 
@@ -829,6 +834,55 @@ def test_a_redirect_is_followed(name: str) -> None:
     run(test())
 
 
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("ws://localhost:{port}/", "another host or port"),
+        ("ws://127.0.0.1:{other}/", "another host or port"),
+        ("http://127.0.0.1:{port}/", "no node's address"),
+        ("http://[", "no node's address"),
+    ],
+)
+def test_a_redirect_elsewhere_is_not_followed(name: str, location: str, reason: str) -> None:
+    """Nothing is sent to where it leads; the error says where that is."""
+    asked: list[str] = []
+
+    async def test() -> None:
+        async with node(
+            lambda ws: ws.wait_closed(), process_request=lambda ws, _: asked.append("x")
+        ) as other:
+
+            def send_on(connection: ServerConnection, request: Request) -> Response:
+                answer = connection.respond(307, "")  # type: ignore[arg-type]
+                ports = {"port": url.split(":")[2].split("/")[0], "other": other.split(":")[2].split("/")[0]}
+                answer.headers["Location"] = location.format(**ports)
+                return answer
+
+            async with node(lambda ws: ws.wait_closed(), process_request=send_on) as url:
+                with pytest.raises(TransportError, match=reason) as refused:
+                    await connect_websocket(url, name=name)  # type: ignore[arg-type]
+                assert refused.value.code is None
+
+    run(test())
+    assert asked == []
+
+
+def test_redirects_without_end_are_given_up(name: str) -> None:
+    """A node that sends in circles is an error like any other."""
+
+    def send_on(connection: ServerConnection, request: Request) -> Response:
+        answer = connection.respond(307, "")  # type: ignore[arg-type]
+        answer.headers["Location"] = request.path + "x"
+        return answer
+
+    async def test() -> None:
+        async with node(lambda ws: ws.wait_closed(), process_request=send_on) as url:
+            with pytest.raises(TransportError, match="redirect"):
+                await connect_websocket(url, name=name)  # type: ignore[arg-type]
+
+    run(test())
+
+
 # -- TLS
 
 
@@ -862,6 +916,26 @@ def test_certificates_are_verified(name: str) -> None:
         async with node(say) as url:
             with pytest.raises(TransportError):
                 await connect_websocket(url.replace("ws:", "wss:"), name=name)  # type: ignore[arg-type]
+
+    run(test())
+
+
+def test_a_redirect_to_no_encryption_is_not_followed(name: str) -> None:
+    """Nor is it on the same host and port."""
+    server, trusting = tls(trustme.CA(), "127.0.0.1")
+
+    def send_on(connection: ServerConnection, request: Request) -> Response:
+        answer = connection.respond(307, "")  # type: ignore[arg-type]
+        answer.headers["Location"] = url.replace("wss:", "ws:")
+        return answer
+
+    url = ""
+
+    async def test() -> None:
+        nonlocal url
+        async with node(lambda ws: ws.wait_closed(), process_request=send_on, ssl=server) as url:
+            with pytest.raises(TransportError, match="not encrypted"):
+                await connect_websocket(url, name=name, tls=trusting)  # type: ignore[arg-type]
 
     run(test())
 
