@@ -81,6 +81,7 @@ class MemoryLink:
         self.sent: list[str] = []
         self.sent_at_s: list[float] = []
         self.closed = False
+        self.mute = False
         self._parts = list(parts)
         self._end = end
         self._time = time
@@ -101,7 +102,9 @@ class MemoryLink:
         raise (self._end or TransportError("never")).with_traceback(None)
 
     async def send(self, text: str) -> None:
-        """Keep what is sent."""
+        """Keep what is sent, or fail to where it is mute."""
+        if self.mute:
+            raise TransportError("the connection is closing")
         self.sent.append(text)
         self.sent_at_s.append(self._time.now_s)
 
@@ -117,19 +120,19 @@ class MemoryNetwork:
         self.links: list[MemoryLink] = []
         self.connects = 0
         self._time = time
-        self._script: list[MemoryLink | TransportError] = []
+        self.script: list[MemoryLink | TransportError] = []
         self._endless: Callable[[], MemoryLink | TransportError] | None = None
 
     def link(
         self, *parts: list[bytes] | float, end: TransportError | None = None, lasts_s: float = 0.0
     ) -> MemoryNetwork:
         """Add a link to the script; without `end` it stays silent after its last part."""
-        self._script.append(MemoryLink(parts, end, self._time, lasts_s))
+        self.script.append(MemoryLink(parts, end, self._time, lasts_s))
         return self
 
     def refuse(self, times: int = 1, error: TransportError | None = None) -> MemoryNetwork:
         """Add refused connections to the script."""
-        self._script += [error or TransportError("connection refused")] * times
+        self.script += [error or TransportError("connection refused")] * times
         return self
 
     def forever(self, part: Callable[[], MemoryLink | TransportError]) -> MemoryNetwork:
@@ -141,7 +144,7 @@ class MemoryNetwork:
         """Connect: play the next part of the script; after its end, silence."""
         self.connects += 1
         await asyncio.sleep(0)
-        part = self._script.pop(0) if self._script else self._endless() if self._endless else None
+        part = self.script.pop(0) if self.script else self._endless() if self._endless else None
         if isinstance(part, TransportError):
             raise part.with_traceback(None)
         link = part or MemoryLink([], None, self._time, 0.0)

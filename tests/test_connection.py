@@ -113,6 +113,16 @@ def test_it_greets_and_goes_live_with_the_first_frame() -> None:
     assert run.network.links[0].closed
 
 
+def test_what_came_before_a_loss_amid_the_greeting_is_kept() -> None:
+    """A node may speak and hang up before `auth` is out."""
+    run = Run(lambda net: net.link([METRICS], end=LOST).link())
+    (link,) = [part for part in run.network.script if isinstance(part, MemoryLink)][:1]
+    link.mute = True
+    run.until(lambda run: run.network.connects == 2)
+    assert run.frames == 1
+    assert "live" in run.states
+
+
 def test_after_a_loss_it_connects_greets_anew_and_the_gap_is_in_the_ledger() -> None:
     """The gap lasts from the last event before the loss to the first of the next link, by their own time."""
     run = Run(lambda net: net.link([METRICS], end=LOST).refuse(2).link([LATER])).until(

@@ -59,7 +59,8 @@ class Outbox:
         """Send over this link from now on, first of all the greeting."""
         self._transport = transport
         self.answered = self.limited = False
-        await self._greet()
+        with suppress(TransportError):  # `receive` says so as well, after what came before the loss
+            await self._greet()
 
     def close(self) -> None:
         """Send nothing more over this link."""
@@ -73,7 +74,7 @@ class Outbox:
         missing = not set(self._session.topics) <= set(self._asked)
         if not missing or self._transport is None or self._turn.locked() or self.wait_s:
             return
-        with suppress(TransportError):  # whoever receives sees the loss, and the next link is greeted anew
+        with suppress(TransportError):  # the next link is greeted anew
             if self._session.connection_id is None and not self.answered:
                 await self._greet()
             else:
