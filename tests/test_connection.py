@@ -450,6 +450,13 @@ def test_errors_are_incidents_but_not_one_each() -> None:
     assert run.network.connects == 1
 
 
+def test_a_node_that_invents_errors_does_not_flood_the_incidents() -> None:
+    """Ten kinds a minute are told."""
+    errors = [encode(ErrorEvent(f"E{number}", "hm")) for number in range(500)]
+    run = Run(lambda net: net.link(errors, 1.0, errors, 70.0, errors)).until(lambda run: run.frames == 1_500)
+    assert len([incident for incident in run.incidents if incident.code]) == 20
+
+
 def test_topics_added_at_once_are_asked_for_in_one_message_later() -> None:
     """Each message asks for all topics, so what waits is said in one."""
     run = Run(lambda net: net.link([METRICS], 5.0, [METRICS]))

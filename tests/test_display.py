@@ -85,6 +85,19 @@ def test_a_status_says_all_that_matters() -> None:
     assert "lag" not in status_text(replace(STATUS, lag_s=None))
 
 
+def test_the_nodes_clock_is_shown_where_it_is_off() -> None:
+    """Less than a second is the time that events take."""
+    for skew_s, shown in (
+        (None, ""),
+        (-0.4, ""),
+        (12.34, "node's clock +12.3 s"),
+        (-3600.0, "clock -3600.0 s"),
+    ):
+        text = status_text(replace(STATUS, skew_s=skew_s))
+        assert shown in text
+        assert bool(shown) is ("clock" in text)
+
+
 def test_simulated_data_is_called_so() -> None:
     """And data that is not, is not."""
     simulated = replace(STATUS, simulated=True)

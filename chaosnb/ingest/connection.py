@@ -38,6 +38,7 @@ _LONGEST_DELAY_S: Final = {"retry": 30.0, "back_off": 300.0}
 _STABLE_AFTER_S: Final = 60.0
 _LOOK_S: Final = 1.0
 _SAME_ERROR_S: Final = 60.0
+_ERRORS_TOLD: Final = 10
 _BATCH_FRAMES: Final = 1_000
 _LOGGED_BYTES: Final = 2_000
 _SHOWN: Final = 200
@@ -206,11 +207,12 @@ class Connection:
                 self._tell_error(error, f"nothing is sent for {hold_s:.1f} s")
 
     def _tell_error(self, error: ErrorEvent, consequence: str) -> None:
-        """Note an error, but not the same one over and over; each is in the table of errors anyway."""
+        """Note an error, but no more than a few a minute; each is in the table of errors anyway."""
         code, now_s = printable(error.code, _SHOWN), self._clock.monotonic()
-        if now_s - self._told_at_s.get(code, -_SAME_ERROR_S) >= _SAME_ERROR_S:
-            if len(self._told_at_s) >= _SHOWN:
-                self._told_at_s.clear()
+        self._told_at_s = {
+            code: at_s for code, at_s in self._told_at_s.items() if now_s - at_s < _SAME_ERROR_S
+        }
+        if code not in self._told_at_s and len(self._told_at_s) < _ERRORS_TOLD:
             self._told_at_s[code] = now_s
             detail = f"the node reports {code}: {printable(error.message, _SHOWN)}; {consequence}"
             self._enter(self.state, detail, code=code)
