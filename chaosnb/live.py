@@ -69,6 +69,7 @@ class Stream(Dataset):
         error = None if failure is None else _describe(failure)
         if error is None and self._connection.state in ("reconnecting", "stale"):
             error = capture.last_detail
+        gaps = self._connection.ledger.gaps
         return Status(
             state=self._connection.state,
             url=self._endpoint.shown_url,
@@ -78,7 +79,8 @@ class Stream(Dataset):
             events_per_s=capture.events_per_s,
             lag_s=capture.lag_s,
             skew_s=self._connection.skew_s,
-            gaps=len(self._connection.ledger.gaps),
+            gaps=len(gaps),
+            certain_gaps=sum(gap.certainty == "certain" for gap in gaps),
             rejects=capture.rejected,
             drift=self._session.drift.total(),
             filtered=capture.filtered,

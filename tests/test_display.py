@@ -82,6 +82,7 @@ def test_a_status_says_all_that_matters() -> None:
     facts += ["gaps 1", "rejects 2", "1.5 MB"]
     for shown in (status_text(STATUS), Reader(status_html(STATUS)).text):
         assert [fact for fact in facts if fact not in shown] == []
+    assert "gaps 1 (1 certain)" in status_text(replace(STATUS, certain_gaps=1))
     assert "lag" not in status_text(replace(STATUS, lag_s=None))
 
 

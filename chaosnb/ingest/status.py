@@ -33,7 +33,9 @@ class Status(Struct, frozen=True, kw_only=True):
         How many seconds the node's clock is ahead of this machine's, as far as event times tell: they less
         their arrival, for the quickest deliveries, whose own time is part of it.
     gaps : int
-        Spans in which events may be missing.
+        Spans in which events are missing or may be.
+    certain_gaps : int
+        Those of them in which events are missing for certain.
     rejects : int
         Messages that could not be read.
     drift : int
@@ -69,6 +71,7 @@ class Status(Struct, frozen=True, kw_only=True):
     duplicates: int
     late: int
     evicted: int = 0
+    certain_gaps: int = 0
     memory_bytes: int
     connection_id: str | None
     error: str | None

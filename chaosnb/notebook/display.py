@@ -101,6 +101,7 @@ def problem_html(text: str) -> str:
 
 
 def _figures(status: Status) -> list[str]:
+    certain = f" ({status.certain_gaps:,} certain)" if status.certain_gaps else ""
     lag = [] if status.lag_s is None else [f"lag {status.lag_s:.2f} s"]
     # Less is in the time that events take on their way.
     ahead = status.skew_s is not None and abs(status.skew_s) >= _SKEW_SHOWN_S
@@ -110,7 +111,7 @@ def _figures(status: Status) -> list[str]:
         f"{status.events_per_s:,.1f} events/s",
         *lag,
         *skew,
-        f"gaps {status.gaps:,}",
+        f"gaps {status.gaps:,}{certain}",
         f"rejects {status.rejects:,}",
         *([f"evicted {status.evicted:,}"] if status.evicted else []),
         size_text(status.memory_bytes),
