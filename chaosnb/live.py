@@ -362,6 +362,8 @@ async def _pump(connection: Connection, capture: Capture) -> None:
     async with aclosing(connection.batches()) as batches:
         async for batch in batches:
             capture.accept(batch)
+            for name, forgotten_us in capture.forgotten_us.items():
+                connection.ledger.evict(name, forgotten_us)
 
 
 def _describe(failure: BaseException) -> str:

@@ -494,3 +494,15 @@ def test_recall_and_precision_are_one_against_a_node_that_fails() -> None:
     assert holes > 10
     assert lost > 1_000
     assert whole_spans > 20
+
+
+def test_what_a_stream_forgets_is_in_its_gaps() -> None:
+    """A row for each table, up to the newest row that is in it no more."""
+    with chaosnb.stream(["network", "social"], url="devnet", retain=5) as s:
+        s.wait(until=lambda s: s.status.evicted > 10 and s.memory.evicted["network_metrics"] > 1, timeout=60)
+    gaps = s.gaps.set_index("detail")
+    forgotten = gaps.loc["rows of network_metrics that retention forgot"]
+    assert (forgotten["cause"], forgotten["certainty"]) == ("evicted", "certain")
+    assert forgotten["topics"] == ["network"]
+    assert forgotten["end"] <= s.network_metrics["timestamp"].iloc[0]
+    assert not s.complete(forgotten["end"], forgotten["end"], topics="network")

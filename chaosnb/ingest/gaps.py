@@ -189,7 +189,9 @@ class GapLedger:
         with self._lock:
             start_us = before_us if self._first_us is None else min(self._first_us, before_us)
             if (old := self._evicted.get(table)) is not None:
-                start_us, before_us = old.start_us, max(before_us, old.end_us or before_us)
+                if old.end_us is not None and old.end_us >= before_us:
+                    return
+                start_us = old.start_us
             topics = tuple(topic for topic, tables in TOPICS.items() if table in tables)
             subscribed = tuple(topic for topic in topics if topic in self._since_us)
             detail = f"rows of {table} that retention forgot"

@@ -125,6 +125,12 @@ class Capture:
         """Bytes of all tables."""
         return sum(table.nbytes for table in self.tables.values())
 
+    @property
+    def forgotten_us(self) -> dict[str, int]:
+        """Up to which event time, in microseconds, rows are forgotten, by table."""
+        times = {name: table.forgotten_us for name, table in self.tables.items()}
+        return {name: at_us for name, at_us in times.items() if at_us is not None}
+
     def memory(self) -> pd.DataFrame:
         """Return rows, rows evicted and bytes of each table."""
         return pd.DataFrame(

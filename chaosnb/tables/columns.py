@@ -92,6 +92,10 @@ class FixedColumn:
         """Return a copy of the values from `start` on."""
         return self._buffer.kept(start).copy()
 
+    def at(self, place: int) -> int:
+        """Return the value of one row."""
+        return int(self._buffer.kept(place)[0])
+
     def position_of(self, value: int, stop: int) -> int:
         """Return where a value goes, after equal ones, among the first `stop` values, which are sorted."""
         return int(np.searchsorted(self._buffer.kept()[:stop], value, side="right"))

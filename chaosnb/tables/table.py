@@ -53,6 +53,7 @@ class Table:
         self._rows = 0
         self._last_us = -(2**63)
         self._evicted = 0
+        self._forgotten_us: int | None = None
         self._frame: pd.DataFrame | None = None
         self._lock = threading.Lock()
 
@@ -86,6 +87,8 @@ class Table:
             self._flush()
             rows = min(rows, self._rows)
             if rows > 0:
+                newest_us = self._timestamp.at(rows - 1)
+                self._forgotten_us = max(newest_us, self._forgotten_us or newest_us)
                 for column in self._columns.values():
                     column.evict(rows)
                 self._rows -= rows
@@ -103,6 +106,12 @@ class Table:
         """How many rows were forgotten."""
         with self._lock:
             return self._evicted
+
+    @property
+    def forgotten_us(self) -> int | None:
+        """The newest time of a row that was forgotten, in microseconds; None if none was."""
+        with self._lock:
+            return self._forgotten_us
 
     @property
     def rows(self) -> int:
