@@ -19,7 +19,7 @@ START_NS = 1_780_000_000_000_000_000
 def fuzz(inputs: int, seed: int, folder: Path) -> None:
     """Check all laws on so many inputs; the first that breaks one is printed as it goes into a test."""
     mutator = Mutator(seed)
-    started, at, seen = time.monotonic(), 0, [0, 0, 0]
+    started, at, seen = time.monotonic(), 0, [0, 0, 0, 0]
     while at < inputs:
         # Anew each time: what one input breaks must not depend on a million others.
         client = Client()
@@ -43,12 +43,13 @@ def fuzz(inputs: int, seed: int, folder: Path) -> None:
         except BaseException:
             print(f"\nseed {seed}, inputs {at - SHOWN_EVERY} to {at}", file=sys.stderr)
             raise
-        counts = client.capture.events, client.capture.rejected, client.capture.filtered
+        capture = client.capture
+        counts = capture.events, capture.duplicates, capture.rejected, capture.filtered
         seen = [sum(pair) for pair in zip(seen, counts, strict=True)]
         speed = at / (time.monotonic() - started)
         print(
-            f"{at:>12,} inputs, {speed:,.0f}/s: {seen[0]:,} events, {seen[1]:,} rejects, "
-            f"{seen[2]:,} filtered; no law broken",
+            f"{at:>12,} inputs, {speed:,.0f}/s: {seen[0]:,} events, {seen[1]:,} duplicates, "
+            f"{seen[2]:,} rejects, {seen[3]:,} filtered; no law broken",
             flush=True,
         )
 

@@ -55,7 +55,7 @@ class Client:
     def check_feed(self, messages: Sequence[bytes], now_ns: int) -> None:
         """Every frame is counted once, and what became of it is in the capture; the link is lost at times."""
         capture, ledger, topics = self.capture, self._ledger, self._session.topics
-        before = capture.events, capture.frames, capture.rejected, capture.filtered
+        before = capture.events, capture.frames, capture.rejected, capture.filtered, capture.duplicates
         batch = self._session.feed([Frame(data, now_ns + place) for place, data in enumerate(messages)])
         if now_ns % 7 == 0:
             ledger.open("disconnected", now_ns, topics)
@@ -65,9 +65,10 @@ class Client:
         ledger.feed(batch)
         capture.accept(batch)
         assert batch.frames == len(messages)
-        assert batch.frames == batch.events + len(batch.rejects) + len(batch.controls) + batch.filtered
-        came = batch.events, batch.frames, len(batch.rejects), batch.filtered
-        after = capture.events, capture.frames, capture.rejected, capture.filtered
+        unseen = batch.filtered + batch.duplicates
+        assert batch.frames == batch.events + len(batch.rejects) + len(batch.controls) + unseen
+        came = batch.events, batch.frames, len(batch.rejects), batch.filtered, batch.duplicates
+        after = capture.events, capture.frames, capture.rejected, capture.filtered, capture.duplicates
         assert after == tuple(map(sum, zip(before, came, strict=True)))
 
     def check_shown(self, folder: Path) -> None:
