@@ -36,6 +36,7 @@ _CONTROL_TYPES: Final = frozenset(
     }
 )
 _MOST_LEVELS: Final = 100
+_LONGEST_ID: Final = 200
 
 
 def _envelope(name: str, cls: type[Event]) -> type[Struct]:
@@ -196,9 +197,8 @@ def _control(name: str, message: dict[str, Any]) -> Control:
     fields = data if isinstance(data, dict) else {}
     fields = fields | {field: value for field, value in message.items() if value is not None}
     connection_id = fields.get("connection_id")
-    return Control(
-        name, connection_id if isinstance(connection_id, str) else None, fields.get("simulated") is True
-    )
+    known = isinstance(connection_id, str) and len(connection_id) <= _LONGEST_ID
+    return Control(name[:_LONGEST_ID], connection_id if known else None, fields.get("simulated") is True)
 
 
 def _conform(value: Any, shape: _Shape, place: str, unknown: Counter[str]) -> Any:
