@@ -574,7 +574,7 @@ def test_ten_thousand_links_leave_nothing_behind() -> None:
         links += 1
         if links % 3 == 0:
             raise TransportError("connection refused")
-        return MemoryLink([[METRICS]], LOST, time, 0.0)
+        return MemoryLink([[b'{"type":"welcome"}']], LOST, time, 0.0)
 
     connection = Connection(
         url="ws://node.example/ws/v1",

@@ -43,7 +43,7 @@ class FakeStream:
     @property
     def status(self) -> Status:
         numbers = {"events": self.seconds, "events_per_s": 12.5, "lag_s": 0.25, "memory_bytes": 3_400_000}
-        none = dict.fromkeys(("drift", "filtered", "late"), 0)
+        none = dict.fromkeys(("drift", "filtered", "duplicates", "late"), 0)
         where = {"url": f"ws://node/{HOSTILE}", "simulated": True, "topics": ("blocks",)}
         state = "closed" if self.closed else "live"
         known = {"state": state, "gaps": 1, "rejects": 2, "connection_id": None, "error": None}

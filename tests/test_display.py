@@ -33,6 +33,7 @@ STATUS = Status(
     rejects=2,
     drift=3,
     filtered=4,
+    duplicates=6,
     late=5,
     memory_bytes=1_500_000,
     connection_id="c",
