@@ -29,7 +29,7 @@ async def connect(
 ) -> AsyncIterator[AsyncIterator[Event]]:
     """Subscribe within asyncio: an iterator of events, one after the other, over all reconnections.
 
-    The parameters are those of `stream`. What cannot be read is left out.
+    The parameters are those of `stream`. What cannot be read is left out; what comes again comes once.
 
     Examples
     --------

@@ -289,6 +289,7 @@ def stream(
     retain: str | int | None = None,
     transport: TransportName | Connect | None = None,
     max_message_bytes: int = 2**20,
+    lateness: float = 2.0,
     stale_after: float | None = None,
     allow_insecure: bool = False,
     clock: Clock | None = None,
@@ -314,6 +315,9 @@ def stream(
     max_message_bytes : int
         The longest message taken, in bytes. A longer one ends the link, which is made anew: both are rows of
         `incidents`. The default is 1 MiB.
+    lateness : float
+        How many seconds of event time an event may come out of order. What comes later is put in its place
+        all the same, and counted (`late`); a missing block is waited for so long.
     stale_after : float, optional
         Seconds without a message after which the feed counts as stale, which is on record as a gap; after
         twice as many the stream connects anew. None: learned from the feed's own pace, at least 30 s.
@@ -346,7 +350,7 @@ def stream(
     connect_node = choose_transport(transport, wall_ns=clock.wall_ns, limits=limits)
     silence = Silence(stale_after)
     endpoint = Endpoint(url, identity, allow_insecure=allow_insecure)
-    session = Session(wanted, endpoint.identity)
+    session = Session(wanted, endpoint.identity, lateness_s=lateness)
     connection = Connection(
         url=endpoint.url,
         session=session,

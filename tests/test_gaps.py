@@ -160,7 +160,7 @@ def test_the_span_is_widened_by_the_disorder_that_the_feed_has_shown() -> None:
     feed.lose()
     feed.give(*each([20]), close=True)
     assert feed.spans == [("disconnected", 3.5, 20.5)]
-    feed.give(*each([*range(21, 60), 30]))
+    feed.give(*each([*range(21, 60), 30.5]))
     assert feed.spans == [("disconnected", 2.0, 22.0)]
 
 

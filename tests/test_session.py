@@ -59,8 +59,8 @@ def test_events_keep_their_order_of_arrival_and_are_numbered_over_all_tables() -
 def test_the_arrival_number_goes_on_from_batch_to_batch() -> None:
     """A second batch does not begin anew."""
     session = make()
-    session.feed([frame(metrics())])
-    assert session.feed([frame(metrics())]).rows["network_metrics"].seq.tolist() == [2]
+    session.feed([frame(metrics(1))])
+    assert session.feed([frame(metrics(2))]).rows["network_metrics"].seq.tolist() == [2]
 
 
 def test_an_event_whose_time_cannot_be_read_is_rejected_with_its_own_bytes() -> None:
@@ -135,7 +135,8 @@ def test_unknown_fields_and_values_are_counted_by_name_and_the_event_is_kept() -
     said = ConsensusDiscussion("b", Agent("a", "lawful"), "hm", "sarcastic", [], STAMP)
     extra = encode(metrics()).replace(b'"tps"', b'"gas":1,"tps"')
     session = make()
-    batch = session.feed([frame(said), frame(extra), frame(extra)])
+    other = encode(metrics(2)).replace(b'"tps"', b'"gas":1,"tps"')
+    batch = session.feed([frame(said), frame(extra), frame(other)])
     assert batch.events == 3
     assert session.drift == {
         "network_metrics.data.gas": 2,

@@ -107,7 +107,7 @@ class Connection:
         # 0: nothing has come yet.
         self._last_frame_ns = 0
         self.state: State = "connecting"
-        self.ledger = GapLedger()
+        self.ledger = GapLedger(lateness_s=session.lateness_s)
 
     @property
     def skew_s(self) -> float | None:

@@ -1,7 +1,8 @@
 """The same event once: what came of late is remembered by its content, so that what comes again is known.
 
 Nodes send events anew after a reconnect, and messages carry no number. Two are the same event when their type
-and all their fields are the same; what has the same key but other content is another event.
+and all their fields are the same; what has the same key but other content is another event. Fields that the
+protocol does not name are in no table, and do not count.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class _Segment(Struct, frozen=True):
 class RecentEvents:
     """Remembers the newest events.
 
-    It holds the last `window` events, and up to a 32nd more: over two minutes of 2,000 events a
-    second, hours of a quiet feed. Each takes 8 bytes, 2.1 MB in all.
+    It holds the last `window` different events, and up to a 64th or one batch more: over two minutes of
+    2,000 events a second, hours of a quiet feed. Each takes 8 bytes, 2.1 MB in all.
 
     A key has 64 bits of a hash with a secret of this process; that any two of 262,144 events that differ
     share one has a chance of 2e-9.
@@ -72,10 +73,9 @@ class RecentEvents:
 
     def __init__(self, window: int = _WINDOW) -> None:
         self._window = window
-        self._old: deque[_Segment] = deque()
-        self._old_events = 0
-        self._young: list[_Segment] = []
-        self._young_events = 0
+        self._most = max(1, window // _SEGMENTS)
+        self._segments: deque[_Segment] = deque()
+        self._events = 0
 
     def repeated(
         self, keys: npt.NDArray[np.int64], timestamp_us: npt.NDArray[np.int64]
@@ -96,31 +96,33 @@ class RecentEvents:
         repeated = np.zeros(len(keys), dtype=np.bool_)
         if not len(keys):
             return repeated
-        fresh = np.sort(keys)
-        if (fresh[1:] == fresh[:-1]).any():
-            fresh, first_places = np.unique(keys, return_index=True)
+        in_order = np.sort(keys)
+        if (in_order[1:] == in_order[:-1]).any():
             repeated[:] = True
-            repeated[first_places] = False
+            repeated[np.unique(keys, return_index=True)[1]] = False
         first_us, last_us = int(timestamp_us.min()), int(timestamp_us.max())
-        for segment in (*self._old, *self._young):
+        for segment in self._segments:
             if segment.first_us <= last_us and first_us <= segment.last_us:
                 places = np.flatnonzero(timestamp_us <= segment.last_us)
                 repeated[places] |= segment.holds(keys[places])
-        self._young.append(_Segment(fresh, first_us, last_us))
-        self._young_events += len(fresh)
-        if self._young_events * _SEGMENTS >= self._window:
-            self._age()
+        if repeated.any():
+            in_order = np.sort(keys[~repeated])
+        if len(in_order):
+            self._remember(_Segment(in_order, first_us, last_us))
         return repeated
 
-    def _age(self) -> None:
-        """Make one old segment of the young ones, and forget those that the window is full without."""
-        keys = np.sort(np.concatenate([segment.keys for segment in self._young]))
-        first_us = min(segment.first_us for segment in self._young)
-        self._old.append(_Segment(keys, first_us, max(segment.last_us for segment in self._young)))
-        self._young, self._young_events = [], 0
-        self._old_events += len(keys)
-        while self._old_events - len(self._old[0].keys) >= self._window:
-            self._old_events -= len(self._old.popleft().keys)
+    def _remember(self, new: _Segment) -> None:
+        """Add a segment, and forget the oldest ones that the window is full without."""
+        segments = self._segments
+        self._events += len(new.keys)
+        # Like sizes are merged, so that few segments are left of many small batches.
+        while segments and len(segments[-1].keys) <= min(2 * len(new.keys), self._most - len(new.keys)):
+            old = segments.pop()
+            first_us, last_us = min(old.first_us, new.first_us), max(old.last_us, new.last_us)
+            new = _Segment(np.sort(np.concatenate([old.keys, new.keys])), first_us, last_us)
+        segments.append(new)
+        while self._events - len(segments[0].keys) >= self._window:
+            self._events -= len(segments.popleft().keys)
 
 
 def keys_of(events: Sequence[Event]) -> npt.NDArray[np.int64]:

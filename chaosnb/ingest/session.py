@@ -141,6 +141,7 @@ class Session:
         self._identity = identity
         self._recent = RecentEvents()
         self._clock = EventClock(round(lateness_s * 1_000_000))
+        self.lateness_s: Final = lateness_s
         self._seq = 0
         self.connection_id: str | None = None
         self.simulated = False

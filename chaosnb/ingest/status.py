@@ -68,7 +68,7 @@ class Status(Struct, frozen=True, kw_only=True):
     rejects: int
     drift: int
     filtered: int
-    duplicates: int
+    duplicates: int = 0
     late: int
     evicted: int = 0
     certain_gaps: int = 0

@@ -106,6 +106,7 @@ def _figures(status: Status) -> list[str]:
     # Less is in the time that events take on their way.
     ahead = status.skew_s is not None and abs(status.skew_s) >= _SKEW_SHOWN_S
     skew = [f"node's clock {status.skew_s:+.1f} s"] if ahead else []
+    further = {"late": status.late, "duplicates": status.duplicates, "evicted": status.evicted}
     return [
         f"{status.events:,} events",
         f"{status.events_per_s:,.1f} events/s",
@@ -113,7 +114,7 @@ def _figures(status: Status) -> list[str]:
         *skew,
         f"gaps {status.gaps:,}{certain}",
         f"rejects {status.rejects:,}",
-        *([f"evicted {status.evicted:,}"] if status.evicted else []),
+        *[f"{name} {count:,}" for name, count in further.items() if count],
         size_text(status.memory_bytes),
     ]
 
