@@ -341,7 +341,10 @@ def stream(
     >>> votes.columns.tolist()[:4]
     ['timestamp', 'block_hash', 'validator_id', 'validator_personality']
     """
+    from chaosnb.notebook.terminal import guard_terminal
+
     wanted = check_topics(topics)
+    guard_terminal()
     clock = clock or Clock()
     capture = Capture(clock.monotonic, parse_retention(retain), clock.wall_ns)
     if not isinstance(max_message_bytes, int) or max_message_bytes < 1:

@@ -12,6 +12,8 @@ from typing import Any
 import ipywidgets as widgets
 import pandas as pd
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 import chaosnb
 from chaosnb.errors import CredentialsError, DebugError, TransportError
@@ -129,6 +131,27 @@ def test_a_terminal_shows_no_control_character(
     assert any("\\x1b[31m" in text for text in logged)
     for text in shown:
         assert text.replace("\n", "").isprintable(), ascii(text)
+
+
+def test_ipython_in_a_terminal_shows_no_control_character_of_a_table(
+    stream: chaosnb.Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its plain text of tables and columns with a node's data is escaped; other tables are left alone."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    try:
+        net = MemoryNetwork(VirtualTime()).link([b"{}"])
+        chaosnb.stream("network", url="ws://localhost:1", transport=net).close()  # type: ignore[arg-type]
+        format_plain = shell.display_formatter.formatters["text/plain"]
+        with pd.option_context("display.max_colwidth", None):
+            for frame in stream.frames().values():
+                for shown in (frame, frame["timestamp"], frame.iloc[:1, 1], frame.head(1)):
+                    assert format_plain(shown).replace("\n", "").isprintable()
+            assert r"\x1b[31m\x9b2J<img" in format_plain(stream.consensus_discussion["message"])
+        mine = pd.DataFrame({"text": ["\x1b[31m"]})
+        assert format_plain(mine) == repr(mine)
+    finally:
+        InteractiveShell.clear_instance()
 
 
 def test_errors_show_no_control_character() -> None:
