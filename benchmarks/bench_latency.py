@@ -1,4 +1,4 @@
-"""From the node's send to the row in a DataFrame: votes at a steady pace, and a reader that looks all the time.
+"""From the node's send to the row in a DataFrame: votes at a steady pace, and a reader that always looks.
 
 The node runs in a process of its own and writes into each vote when it sends it, by the clock that both
 processes share; the reader takes a snapshot each millisecond and sees what is new.
