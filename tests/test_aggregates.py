@@ -378,7 +378,7 @@ def test_far_times_cost_neither_memory_nor_time(name: str, window_s: float | Non
     assert tracemalloc.get_traced_memory()[1] < 20_000_000
     tracemalloc.stop()
     assert 1 <= len(frame) <= 400
-    assert frame["time"].iloc[-1].year == 2026
+    assert 2018 < frame["time"].iloc[-1].year <= 2026
 
 
 @given(
