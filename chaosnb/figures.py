@@ -44,6 +44,7 @@ _LABEL_LENGTH: Final = 28
 _MARKED_GAPS: Final = 50
 _NAMED_HEIGHTS: Final = 5
 _BEYOND: Final = 0.03
+_LONE_STEP_MS: Final = 1000.0
 # By certainty: fill, edge, mark and name in the legend. Greys, which no trace but "other" has.
 _LOOKS: Final = {
     "certain": (
@@ -328,20 +329,30 @@ def _stacked(frame: Columns, bars: Sequence[tuple[str, str]], what: str, title: 
     # A column of zeros would only cost a place in the legend.
     other = [("other", _GREY)] if np.any(_floats(frame, "other") > 0) else []
     width = float(np.diff(x).min()) if len(x) > 1 else 0.0
-    data = [_bar(x, frame[name], name, color, what, width) for name, color in [*bars, *other]]
+    # A step has no width of its own: it lasts until the next one's beginning, or this end.
+    edges = np.append(x, x[-1:] + (width or _LONE_STEP_MS))
+    data = [_steps(edges, frame[name], name, color, what) for name, color in [*bars, *other]]
     layout = _layout(title, f"{what} per {width / 1000:g} s" if width else what, empty=not len(x))
-    return {"data": data, "layout": {**layout, "barmode": "stack"}}
+    return {"data": data, "layout": layout}
 
 
-def _bar(x: Floats, y: Any, name: str, color: str, what: str, width: float) -> Spec:
-    text = f"%{{y}} {what}<extra>{name}</extra>"
-    bar = {"type": "bar", "name": name, "x": x, "y": np.asarray(y, dtype=np.float64), "hovertemplate": text}
-    # A width is given because plotly takes a lone bar on a time axis to be a day wide.
-    return {**bar, "marker": {"color": color, "line": {"width": 0}}, "width": width or 1000.0, "offset": 0}
+def _steps(edges: Floats, y: Any, name: str, color: str, what: str) -> Spec:
+    # Looks like bars without gaps, and costs the browser one element a series; each bar costs it one.
+    heights = np.asarray(y, dtype=np.float64)
+    steps = {"type": "scatter", "mode": "lines", "stackgroup": "steps", "name": name, "x": edges}
+    look = {"line": {"shape": "hv", "width": 0, "color": color}, "fillcolor": color}
+    hover = f"%{{y}} {what}<extra>{name}</extra>"
+    return {**steps, "y": np.append(heights, heights[-1:]), **look, "hovertemplate": hover}
 
 
 def _line(x: Floats, y: Any, name: str, color: str, hover: str, **more: Any) -> Spec:
-    line = {"type": "scatter", "mode": "lines+markers", "name": name, "x": x, "y": np.asarray(y, np.float64)}
+    values = np.asarray(y, np.float64)
+    known = np.isfinite(values)
+    # A value between two holes is on no line. Marks elsewhere would cost the browser an element each.
+    beside = np.concatenate([[False], known, [False]])
+    alone = not more.get("connectgaps") and bool(np.any(known & ~beside[:-2] & ~beside[2:]))
+    mode = "lines+markers" if alone or np.count_nonzero(known) < 2 else "lines"
+    line = {"type": "scatter", "mode": mode, "name": name, "x": x, "y": values}
     look = {"line": {"color": color, "width": 2}, "marker": {"color": color, "size": 3}}
     return {**line, **look, "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>", **more}
 

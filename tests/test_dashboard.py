@@ -100,7 +100,7 @@ def until(happened: Callable[[], Any], timeout_s: float = 10.0) -> None:
 
 
 def points(live: LivePlot) -> int:
-    return len(live.static()["data"][0]["x"])
+    return len(live.static()["data"][-1]["x"])
 
 
 def titles(dashboard: Dashboard) -> dict[str, str]:

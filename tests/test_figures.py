@@ -76,10 +76,11 @@ def test_each_figure_draws_what_a_stream_aggregates(stream: chaosnb.Stream, name
     figure = valid(spec)
     first, last = (frame["time"].iloc[i].timestamp() * 1000 for i in (frame["time"].argmin(), -1))
     last = frame["time"].max().timestamp() * 1000
+    width = frame["time"].diff().min().total_seconds() * 1000
     for trace in spec["data"]:
         assert len(trace["x"]) == len(trace["y"]) > 0
         assert trace["x"].dtype == trace["y"].dtype == np.float64
-        assert first <= trace["x"][0] <= trace["x"][-1] <= last
+        assert first <= trace["x"][0] <= trace["x"][-1] <= last + (width if "stackgroup" in trace else 0)
     assert "annotations" not in spec["layout"]
     assert figure.layout.xaxis.title.text == "time (UTC)"
 
@@ -118,28 +119,51 @@ def test_tps_has_units_and_leaves_missing_values_out() -> None:
 
 
 def test_decisions_stack_votes_and_show_the_rate_in_percent() -> None:
-    """The other votes have a bar only if there are any, and the axis says how long a bucket is."""
+    """The other votes are there only if there are any, and the axis says how long a bucket is."""
     frame = counts("decisions", 3).assign(time=times(3, step="5s"), approval_rate=[0.0, 0.5, 1.0])
     spec = decisions(frame)
     assert [trace["name"] for trace in spec["data"]] == ["approve", "reject", "other", "approval rate"]
     assert spec["data"][-1]["y"].tolist() == [0.0, 50.0, 100.0]
     assert spec["layout"]["yaxis"]["title"]["text"] == "votes per 5 s"
-    assert spec["layout"]["barmode"] == "stack"
+    assert {trace.get("stackgroup") for trace in spec["data"][:-1]} == {"steps"}
     assert spec["layout"]["yaxis2"]["range"][1] >= 100
     assert [trace["name"] for trace in decisions(frame.assign(other=0))["data"]][2] == "approval rate"
 
 
 @pytest.mark.parametrize("figure", [decisions, sentiment])
-def test_a_lone_bucket_is_not_a_day_wide(figure: object) -> None:
-    """Plotly would take it so without a width."""
+def test_each_bucket_is_drawn_from_its_beginning_to_its_end(figure: object) -> None:
+    """The last one ends a bucket's width after its beginning, a lone one after a second."""
     name = "decisions" if figure is decisions else "sentiment"
-    assert {t["width"] for t in FIGURES[name](counts(name, 1))["data"] if t["type"] == "bar"} == {1000.0}
+    for frame, width_ms in (
+        (counts(name, 1), 1000),
+        (counts(name, 3).assign(time=times(3, step="5s")), 5000),
+    ):
+        steps = [trace for trace in FIGURES[name](frame)["data"] if "stackgroup" in trace]
+        assert {trace["line"]["shape"] for trace in steps} == {"hv"}
+        for trace in steps:
+            assert trace["x"][-1] - trace["x"][-2] == width_ms
+            assert trace["y"][-1] == trace["y"][-2]
+            assert len(trace["x"]) == len(trace["y"]) == len(frame) + 1
+
+
+@pytest.mark.parametrize(
+    ("observed", "mode"),
+    [([1, 2, 3], "lines"), ([1, None, 3], "lines+markers"), ([None, 2, None], "lines+markers")],
+)
+def test_only_a_value_that_no_line_reaches_gets_a_mark(observed: list[float | None], mode: str) -> None:
+    """Three hundred marks a line are what slows a browser down most."""
+    frame = counts("tps", 3).assign(observed=np.array(observed, dtype=float))
+    assert tps(frame)["data"][1]["mode"] == mode
+    # This line goes on across holes.
+    assert tps(frame.assign(reported=frame["observed"]))["data"][0]["mode"] == (
+        "lines+markers" if frame["observed"].count() < 2 else "lines"
+    )
 
 
 def test_what_is_good_and_bad_has_the_same_colours_everywhere() -> None:
     """Approvals look like positive words, rejections like negative ones."""
     colours = {
-        trace["name"]: trace["marker"]["color"]
+        trace["name"]: trace["line"]["color"]
         for name, figure in (("decisions", decisions), ("sentiment", sentiment))
         for trace in figure(counts(name, 2))["data"]
     }
@@ -213,10 +237,12 @@ def test_gaps_are_shaded_where_data_is_drawn(name: str) -> None:
     bands = marked["layout"]["shapes"]
     start = times(1)[0].timestamp() * 1000
     seen = [(band["x0"] - start, band["x1"] - start) for band in bands]
-    assert seen[:3] == [(0, 1000), (2000, 3000), (8000, 9000)]
-    for (low, high), start_ms in zip(seen[3:], (5000, 9000), strict=True):
+    # What is counted in a bucket is drawn to the bucket's end.
+    last = 10_000 if name in ("decisions", "sentiment") else 9000
+    assert seen[:3] == [(0, 1000), (2000, 3000), (8000, last)]
+    for (low, high), start_ms in zip(seen[3:], (5000, last), strict=True):
         assert low == start_ms
-        assert 9000 < high < 10_000
+        assert last < high < last + 1000
     valid(marked)
     both = valid(grid({"a": marked, "b": marked}))
     assert len(both.layout.shapes) == 10

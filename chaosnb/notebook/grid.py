@@ -36,7 +36,7 @@ def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     rows = -(-len(specs) // 2)
     height = (1 - _GAP_Y * (rows - 1)) / max(rows, 1)
     data: list[dict[str, Any]] = []
-    layout: dict[str, Any] = {"height": _ROW_PX * rows, "barmode": "stack", "font": {"size": 11}}
+    layout: dict[str, Any] = {"height": _ROW_PX * rows, "font": {"size": 11}}
     layout["margin"] = {"l": 60, "r": 60, "t": 60, "b": 50}
     notes = layout.setdefault("annotations", [])
     for place, spec in enumerate(specs.values()):
