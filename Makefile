@@ -12,7 +12,7 @@ SYSTEM_BROWSER := $(shell command -v chromium || command -v chromium-browser || 
 DOCUMENTED = $(subst /,.,$(patsubst %/__init__.py,%,$(patsubst %.py,%,$(filter-out %/__init__.py %/__main__.py,$(SOURCES)))\
   $(filter %/__init__.py,$(SOURCES))))
 SOURCES = $(sort $(shell find chaosnb -name '*.py'))
-CHECKED := $(wildcard chaosnb tests benchmarks docs demo fuzz)
+CHECKED := $(wildcard chaosnb tests benchmarks docs demo fuzz soak)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench fuzz docs screenshots clean

@@ -125,7 +125,30 @@ def test_until_an_event_comes_the_time_of_arrival_ends_the_gap() -> None:
     feed.ledger.close((ARRIVAL_US + SECOND) * 1_000)
     assert feed.spans == [("stale", 498.0, 501.0)]
     feed.give(*each([7]))
-    assert feed.spans == [("stale", 7.0, 7.0)]
+    (gap,) = feed.ledger.gaps
+    assert _seconds(gap.start_us) == pytest.approx(5.0, abs=1e-5)
+    assert _seconds(gap.end_us) == 7.0
+
+
+@pytest.mark.parametrize("ahead_s", [-4_000, 4_000])
+def test_a_time_of_arrival_is_told_by_the_clock_of_the_node(ahead_s: int) -> None:
+    """Else a node whose clock is wrong would have its gaps where nothing is missing."""
+    ledger = GapLedger()
+
+    def give(at_s: float) -> None:
+        start_us = START_US + ahead_s * SECOND
+        stamp = format_timestamp(start_us + round(at_s * SECOND))
+        frame = Frame(encode(NetworkMetrics(1, 1.0, 1, 1, 1, stamp)), START_US * 1_000 + round(at_s * 1e9))
+        ledger.feed(session.feed([frame]))
+
+    session = Session(["network"], Identity.generate())
+    ledger.open("disconnected", START_US * 1_000, ("network",))
+    ledger.close((START_US + 5 * SECOND) * 1_000)
+    give(9.0)
+    ledger.open("disconnected", START_US * 1_000 + 10 * 10**9, ("network",))
+    ledger.close((START_US + 30 * SECOND) * 1_000)
+    spans = [(_seconds(gap.start_us) - ahead_s, _seconds(gap.end_us) - ahead_s) for gap in ledger.gaps]
+    assert spans == [(-2.0, 9.0), (9.0, 30.0)]
 
 
 def test_opening_an_open_gap_or_closing_none_does_nothing() -> None:

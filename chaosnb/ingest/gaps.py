@@ -33,6 +33,7 @@ CAUSES: Final[tuple[Cause, ...]] = (
 
 _LATENESS_S: Final = 2.0
 _KEPT_LOSSES: Final = 10_000
+_LOOKED_AT: Final = 100
 
 
 class Gap(Struct, frozen=True):
@@ -74,6 +75,8 @@ class _Loss(Struct):
     end_us: int | None = None
     closed_us: int | None = None  # the time of arrival, until an event tells its own
     seen_us: int | None = None
+    awaited: int = _LOOKED_AT  # how many newer events are still to tell where it ends
+    ahead_us: int = 0  # of the node's clock before ours, where the start is by ours
     joined: int = 1
 
 
@@ -87,7 +90,7 @@ class GapLedger:
     that was under way out of order may lie outside of that, so the span is widened on both sides by as much
     disorder as the feed has shown (nothing in a feed that comes in order, at most `lateness`); stamps that
     lie far off the others' do not count. Where no event came before or after, the time of arrival stands in,
-    at the start less `lateness`.
+    by the node's clock as the other events have it, at the start less `lateness`.
     A span is taken to be ``possible`` however short, since the protocol cannot tell whether anything was
     sent in it. A replay that reaches back into a lost span ends it where the replay begins.
 
@@ -274,15 +277,23 @@ class GapLedger:
                 self._since_us[topic] = _first_us(came)
 
     def _resolve(self, parts: Sequence[Rows]) -> None:
-        """End the gap that waits for it with the oldest event that is newer than its start."""
-        if (last := self._unresolved()) is None:
+        """End the gap that waits for it with the oldest of the next events that are newer than its start."""
+        last = self._losses[-1] if self._losses else None
+        if last is None or not last.awaited:
             return
-        times = np.concatenate([rows.timestamp_us for rows in parts])
-        newer = times if last.by_arrival else times[times > last.start_us]
+        order = np.argsort(np.concatenate([rows.seq for rows in parts]))
+        times = np.concatenate([rows.timestamp_us for rows in parts])[order]
+        # So many and no more, so that it does not depend on how they are cut into batches.
+        newer = (times if last.by_arrival else times[times > last.start_us])[: last.awaited]
         if not newer.size:
             return
-        last.seen_us = int(newer.min())
-        if last.closed_us is not None:
+        if last.seen_us is None and last.by_arrival:
+            first = min(parts, key=lambda rows: int(rows.seq[0]))
+            last.ahead_us = int(times[0]) - int(first.received_at_ns[0]) // 1_000
+        oldest_us = int(newer.min())
+        last.seen_us = oldest_us if last.seen_us is None else min(oldest_us, last.seen_us)
+        last.awaited -= len(newer)
+        if last.closed_us is not None and last.end_us != last.seen_us:
             last.end_us = last.seen_us
             self._changes += 1
 
@@ -292,9 +303,9 @@ class GapLedger:
         start_us, end_us = loss.start_us, None
         if loss.end_us is not None:
             # Where no event came before it, the start is by another clock than the end.
-            start_us, end_us = min(start_us, loss.end_us), loss.end_us + widened_us
+            start_us, end_us = min(start_us + loss.ahead_us, loss.end_us), loss.end_us + widened_us
         elif final and loss.closed_us is not None:
-            end_us = max(start_us, loss.closed_us)
+            end_us = max(start_us, loss.closed_us + self._progress.ahead_us)
         if not loss.by_arrival:
             start_us -= widened_us
         detail = f"{loss.joined:,} losses of the link in one row" if loss.joined > 1 else ""

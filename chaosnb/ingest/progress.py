@@ -37,6 +37,7 @@ class Progress:
         self._arrivals = np.empty(0, dtype=np.int64)
         self._newest_us: int | None = None
         self._disorder_us = 0
+        self._ahead_us = 0
 
     def feed(self, parts: Sequence[Rows]) -> None:
         """Add events that arrived after all before, in parts of any order."""
@@ -57,6 +58,12 @@ class Progress:
         self._take_in()
         return self._disorder_us
 
+    @property
+    def ahead_us(self) -> int:
+        """How far the sender's clock is ahead of ours by the latest events; 0 before the first."""
+        self._take_in()
+        return self._ahead_us
+
     def _take_in(self) -> None:
         # Some hundred events at once, since that costs hardly more than one.
         if not self._fresh:
@@ -73,6 +80,8 @@ class Progress:
         greatest = int(behind.max()) if behind.size else 0
         self._disorder_us = max(self._disorder_us, min(greatest, self._lateness_us))
         self._newest_us = int(peaks[-1])
+        # What comes late, or again, says less than what came at once.
+        self._ahead_us = int((times - arrivals)[plausible][-_RECENT:].max())
         self._times, self._arrivals = times[-_RECENT:], arrivals[-_RECENT:]
         self._fresh, self._fresh_rows = [], 0
 
