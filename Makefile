@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 LAB_FLAGS ?=
 PYTEST_FLAGS ?=
 FUZZ_INPUTS ?= 1000000
+SOAK_SECONDS ?= 600
+SOAK_FLAGS ?=
 
 SYSTEM_BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 # pdoc follows a package's __all__, which for chaosnb is what users call; the reference is to show every room.
@@ -15,7 +17,7 @@ SOURCES = $(sort $(shell find chaosnb -name '*.py'))
 CHECKED := $(wildcard chaosnb tests benchmarks docs demo fuzz soak)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fuzz docs screenshots clean
+.PHONY: help setup demo test check bench fuzz soak docs screenshots clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:[^=].*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -69,6 +71,9 @@ bench: $(VENV)/.installed-for-bench ## run every benchmark (benchmarks/README.md
 
 fuzz: setup ## feed mutated messages to decoder, session and tables (FUZZ_INPUTS=1000000)
 	$(BIN)/python -m fuzz --inputs $(FUZZ_INPUTS)
+
+soak: setup ## run a stream against a node that fails every second, and compare it with the truth (SOAK_SECONDS=600)
+	$(BIN)/python -m soak --seconds $(SOAK_SECONDS) $(SOAK_FLAGS)
 
 docs: setup ## build the API reference in build/docs
 	$(BIN)/pdoc --docformat numpy --output-directory build/docs $(DOCUMENTED)
