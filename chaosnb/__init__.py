@@ -21,13 +21,16 @@ from chaosnb.errors import (
     IdentityError,
     InsecureConnectionError,
     MissingExtraError,
+    RecordingDamagedError,
+    RecordingError,
     StreamClosedError,
     TransportError,
     WaitTimeoutError,
 )
 from chaosnb.ingest.status import Status
 from chaosnb.iterator import connect
-from chaosnb.live import Stream, stream
+from chaosnb.live import Stream
+from chaosnb.opening import stream
 from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import run
 
@@ -48,6 +51,8 @@ __all__ = [
     "IdentityError",
     "InsecureConnectionError",
     "MissingExtraError",
+    "RecordingDamagedError",
+    "RecordingError",
     "Status",
     "Stream",
     "StreamClosedError",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from chaosnb.ingest.address import DEFAULT_URL, check_secure, check_url, shown_url
+from chaosnb.ingest.http_api import read_debug
 from chaosnb.protocol.signing import KEY_VARIABLE, Identity
 
 if TYPE_CHECKING:
@@ -78,6 +79,20 @@ class Endpoint:
     def simulated(self) -> bool:
         """Whether the node was started for this; one elsewhere says of itself that it is simulated."""
         return self._devnet is not None
+
+    @property
+    def recording(self) -> None:
+        """None: a node's events are live."""
+
+    def debug(self, connection_id: str, now_ns: int) -> dict[str, Any]:
+        """Return what the node knows of a connection, asked at a time in nanoseconds since the epoch.
+
+        Raises
+        ------
+        DebugError
+            If its debug endpoint does not answer.
+        """
+        return read_debug(self.url, connection_id, self.identity, now_ns, allow_insecure=self.allow_insecure)
 
     def close(self) -> None:
         """End the node if it was started for this; calling it again does nothing."""

@@ -12,7 +12,9 @@
     ├── DebugError            the node's debug endpoint did not answer as it should
     ├── DevnetError           the simulated node could not be started
     ├── MissingExtraError     an optional package is needed that is not installed
-    └── ExportError           a table could not be written
+    ├── ExportError           a table could not be written
+    └── RecordingError        a recording could not be made or read
+        └── RecordingDamagedError  what stands in a recording is not what was written
 
 Misuse by the caller is a plain `ValueError` or `TypeError` that lists the valid choices. The words of a node
 or a server stand in a message with their unprintable characters escaped, and cut.
@@ -29,6 +31,8 @@ __all__ = [
     "IdentityError",
     "InsecureConnectionError",
     "MissingExtraError",
+    "RecordingDamagedError",
+    "RecordingError",
     "StreamClosedError",
     "TransportError",
     "WaitTimeoutError",
@@ -191,4 +195,42 @@ class ExportError(ChaosnbError):
         super().__init__(
             f"{table!r} could not be exported: {reason}. Nothing half-written is left, and what was received "
             "is still in memory."
+        )
+
+
+class RecordingError(ChaosnbError):
+    """A recording could not be made or read.
+
+    Attributes
+    ----------
+    path : str
+        The recording.
+    reason : str
+        What happened, and what to do.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = printable(reason, _MOST_WORDS)
+        super().__init__(f"{printable(path, _MOST_WORDS)}: {self.reason}")
+
+
+class RecordingDamagedError(RecordingError):
+    """What stands in a recording is not what was written there; what comes before the place is whole.
+
+    Attributes
+    ----------
+    segment : str
+        The file within the recording.
+    offset : int
+        The byte at which the first record that is not whole begins; in a compressed file, after expansion.
+    """
+
+    def __init__(self, path: str, segment: str, offset: int, what: str) -> None:
+        self.segment = segment
+        self.offset = offset
+        super().__init__(
+            path,
+            f"damaged at byte {offset:,} of {segment}: {what}. All before is whole. Restore the file from a "
+            "copy; or `python -m chaosnb repair` keeps what is whole, and notes what is not",
         )

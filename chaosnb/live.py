@@ -1,39 +1,83 @@
-"""The composition root: `stream` wires the parts together.
+"""The stream: what a notebook holds, whether its events come from a node or from a recording.
 
-A `Stream` is what a notebook holds; what runs in its thread knows only the connection and the capture, so
-that a stream that nobody holds any more ends by itself.
+What runs in its thread knows only the link and the capture, so that a stream that nobody holds any more ends
+by itself. `chaosnb.opening` makes streams.
 """
 
 from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from chaosnb.endpoint import Endpoint
 from chaosnb.errors import ChaosnbError, CredentialsError, DebugError, StreamClosedError, WaitTimeoutError
-from chaosnb.ingest.connection import Clock, Connection
-from chaosnb.ingest.http_api import read_debug
-from chaosnb.ingest.pace import Silence
-from chaosnb.ingest.session import Session
+from chaosnb.ingest.clocks import Clock
+from chaosnb.ingest.gaps import GapLedger
+from chaosnb.ingest.intake import State
+from chaosnb.ingest.session import Batch, Session
 from chaosnb.ingest.status import Status
-from chaosnb.ingest.transport import Connect, Limits, TransportName, choose_transport
 from chaosnb.protocol.events import check_topics
-from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import LoopThread, wait_until
 from chaosnb.store.dataset import Dataset
+from chaosnb.store.recorder import Recorder
 from chaosnb.tables.capture import Capture
-from chaosnb.tables.retention import parse_retention
 
 if TYPE_CHECKING:
     from chaosnb.notebook.dashboard import Dashboard
     from chaosnb.notebook.live_plot import LivePlot
 
-__all__ = ["Stream", "stream"]
+__all__ = ["Link", "Origin", "Stream"]
 
 _FIRST_TRY_S: Final = 1.0
+
+
+class Link(Protocol):
+    """What gives a stream its batches: a `Connection`, or a recording."""
+
+    @property
+    def state(self) -> State:
+        """How it stands."""
+
+    @property
+    def ledger(self) -> GapLedger:
+        """The gaps."""
+
+    @property
+    def skew_s(self) -> float | None:
+        """Seconds that the node's clock is ahead of ours; None while unknown."""
+
+    def batches(self) -> AsyncGenerator[Batch]:
+        """Give every batch."""
+
+    async def subscribe(self, topics: str | Iterable[str]) -> None:
+        """Add topics."""
+
+    async def unsubscribe(self, topics: str | Iterable[str]) -> None:
+        """Drop topics."""
+
+
+class Origin(Protocol):
+    """Where the events come from: an `Endpoint`, or a recording."""
+
+    @property
+    def shown_url(self) -> str:
+        """The node's address, without anything secret."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it is known beforehand that the node is simulated."""
+
+    @property
+    def recording(self) -> str | None:
+        """The name of the recording that the events are read from; None where they are live."""
+
+    def debug(self, connection_id: str, now_ns: int) -> dict[str, Any]:
+        """Return what the node knows of a connection."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class Stream(Dataset):
@@ -45,18 +89,26 @@ class Stream(Dataset):
     """
 
     def __init__(
-        self, *, endpoint: Endpoint, session: Session, connection: Connection, capture: Capture, clock: Clock
+        self,
+        *,
+        endpoint: Origin,
+        session: Session,
+        connection: Link,
+        capture: Capture,
+        clock: Clock,
+        recorder: Recorder | None = None,
     ) -> None:
         super().__init__(capture, connection.ledger, session.drift)
         self._endpoint = endpoint
         self._session = session
         self._connection = connection
         self._clock = clock
+        self._recorder = recorder
         self._closed = False
         self._told = False
         self._thread = LoopThread("chaosnb-stream")
         self._running = self._thread.submit(_pump(connection, capture))
-        self._end = weakref.finalize(self, _end, self._thread, endpoint)
+        self._end = weakref.finalize(self, _end, self._thread, endpoint, recorder)
         self._say_if_unreachable()
 
     # -- what the stream says of itself
@@ -69,6 +121,8 @@ class Stream(Dataset):
         error = None if failure is None else _describe(failure)
         if error is None and self._connection.state in ("reconnecting", "stale"):
             error = capture.last_detail
+        if error is None and self._recorder is not None:
+            error = self._recorder.trouble
         gaps = self._connection.ledger.gaps
         return Status(
             state=self._connection.state,
@@ -95,7 +149,8 @@ class Stream(Dataset):
     @property
     def source(self) -> str:
         """Where the data comes from; simulated data is called so."""
-        return f"{self._endpoint.shown_url} (simulated)" if self.simulated else self._endpoint.shown_url
+        url, recording = self._endpoint.shown_url, self._endpoint.recording
+        return f"{url}{' (simulated)' if self.simulated else ''}{f', from {recording}' if recording else ''}"
 
     @property
     def simulated(self) -> bool:
@@ -119,8 +174,7 @@ class Stream(Dataset):
         connection_id = self._session.connection_id
         if connection_id is None:
             raise DebugError(self._endpoint.shown_url, "the node has not (yet) given this connection an id")
-        at, now_ns = self._endpoint, self._clock.wall_ns()
-        return read_debug(at.url, connection_id, at.identity, now_ns, allow_insecure=at.allow_insecure)
+        return self._endpoint.debug(connection_id, self._clock.wall_ns())
 
     # -- doing things with it
 
@@ -281,91 +335,7 @@ class Stream(Dataset):
         ) from failure
 
 
-def stream(
-    topics: str | Iterable[str],
-    *,
-    url: str | None = None,
-    identity: Identity | None = None,
-    retain: str | int | None = None,
-    transport: TransportName | Connect | None = None,
-    max_message_bytes: int = 2**20,
-    lateness: float = 2.0,
-    stale_after: float | None = None,
-    allow_insecure: bool = False,
-    clock: Clock | None = None,
-) -> Stream:
-    """Subscribe to topics of a node and return a `Stream`, whose DataFrames grow as events arrive.
-
-    Parameters
-    ----------
-    topics : str or iterable of str
-        Of ``blocks``, ``consensus``, ``network``, ``social``, ``memes``.
-    url : str, optional
-        The node's WebSocket address, or ``"devnet"`` for a simulated node in this process. None: what the
-        environment variable CHAOSNB_URL says, else ``ws://localhost:3000/ws/v1``.
-    identity : Identity, optional
-        None: the key in the environment variable CHAOSNB_PRIVATE_KEY, else a new one for this session.
-    retain : str or int, optional
-        How much of the past to keep: rows of each table (``1_000_000``), an age in event time (``"1h"``; s,
-        min, h, d), or the size of all tables (``"512MB"``; kB, MB, GB). The oldest rows go first, and are
-        counted. None: everything.
-    transport : str or callable, optional
-        ``"websockets"``, the default; ``"picows"`` (``pip install "chaosnb[fast]"``), a library in C without
-        compression; or a callable that opens the link.
-    max_message_bytes : int
-        The longest message taken, in bytes. A longer one ends the link, which is made anew: both are rows of
-        `incidents`. The default is 1 MiB.
-    lateness : float
-        How many seconds of event time an event may come out of order. What comes later is put in its place
-        all the same, and counted (`late`); a missing block is waited for so long.
-    stale_after : float, optional
-        Seconds without a message after which the feed counts as stale, which is on record as a gap; after
-        twice as many the stream connects anew. None: learned from the feed's own pace, at least 30 s.
-    allow_insecure : bool
-        Whether your authentication may go over plain ``ws://`` to another machine.
-    clock : Clock, optional
-        Where time comes from; the default is this machine's.
-
-    Raises
-    ------
-    ValueError, MissingExtraError
-        If an argument is not valid, or names what is not installed.
-    InsecureConnectionError
-        If the URL is ``ws://`` to another machine, without `allow_insecure`.
-
-    Examples
-    --------
-    >>> with stream(["blocks", "consensus", "network", "social"], url="devnet") as s:
-    ...     s.wait(events=20, timeout=30)
-    ...     votes = s.block_validation
-    >>> votes.columns.tolist()[:4]
-    ['timestamp', 'block_hash', 'validator_id', 'validator_personality']
-    """
-    from chaosnb.notebook.terminal import guard_terminal
-
-    wanted = check_topics(topics)
-    guard_terminal()
-    clock = clock or Clock()
-    capture = Capture(clock.monotonic, parse_retention(retain), clock.wall_ns)
-    if not isinstance(max_message_bytes, int) or max_message_bytes < 1:
-        raise ValueError(f"max_message_bytes is a number of bytes, at least 1, and not {max_message_bytes!r}")
-    limits = Limits(message_bytes=max_message_bytes)
-    connect_node = choose_transport(transport, wall_ns=clock.wall_ns, limits=limits)
-    silence = Silence(stale_after)
-    endpoint = Endpoint(url, identity, allow_insecure=allow_insecure)
-    session = Session(wanted, endpoint.identity, lateness_s=lateness)
-    connection = Connection(
-        url=endpoint.url,
-        session=session,
-        connect=connect_node,
-        silence=silence,
-        clock=clock,
-        on_incident=capture.note,
-    )
-    return Stream(endpoint=endpoint, session=session, connection=connection, capture=capture, clock=clock)
-
-
-async def _pump(connection: Connection, capture: Capture) -> None:
+async def _pump(connection: Link, capture: Capture) -> None:
     async with aclosing(connection.batches()) as batches:
         async for batch in batches:
             capture.accept(batch)
@@ -377,6 +347,8 @@ def _describe(failure: BaseException) -> str:
     return str(failure) if isinstance(failure, ChaosnbError) else f"{type(failure).__name__}: {failure}"
 
 
-def _end(thread: LoopThread, endpoint: Endpoint) -> None:
+def _end(thread: LoopThread, endpoint: Origin, recorder: Recorder | None) -> None:
     thread.stop()
     endpoint.close()
+    if recorder is not None:
+        recorder.close()

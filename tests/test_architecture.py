@@ -49,12 +49,13 @@ ROOMS = {
     "figures": room("text errors protocol.schema"),
     "devnet": room("errors protocol"),
     "endpoint": room("errors protocol ingest", lazily="devnet"),
-    "live": room(f"{PIPELINE} endpoint", lazily="notebook figures"),
+    "live": room(PIPELINE, lazily="notebook figures"),
+    "opening": room(f"{PIPELINE} endpoint live", lazily="notebook"),
     "iterator": room("errors protocol ingest endpoint"),
     "notebook": room(f"{PIPELINE} analysis figures live"),
-    "cli": room(f"{PIPELINE} analysis figures live notebook devnet __init__"),
+    "cli": room(f"{PIPELINE} analysis figures live opening notebook devnet __init__"),
     "__main__": room("cli"),
-    "__init__": room(f"{PIPELINE} analysis devnet live iterator", lazily="notebook figures"),
+    "__init__": room(f"{PIPELINE} analysis devnet live opening iterator", lazily="notebook figures"),
 }
 
 # Foreign modules that a path must not import, not even inside a function.

@@ -13,15 +13,14 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
-from typing import Final, Literal
-
-from msgspec import Struct
+from typing import Final
 
 from chaosnb.errors import CredentialsError, TransportError
 from chaosnb.ingest.address import shown_url
-from chaosnb.ingest.clocks import Clock, ClockSkew, ClockWatch
+from chaosnb.ingest.clocks import Clock, ClockWatch
 from chaosnb.ingest.closing import judge, judge_loss
 from chaosnb.ingest.gaps import Cause, GapLedger
+from chaosnb.ingest.intake import ClockSet, Incident, Intake, LinkLost, State, Tap, TopicsSet
 from chaosnb.ingest.outbox import Outbox
 from chaosnb.ingest.pace import Silence
 from chaosnb.ingest.session import Batch, Session
@@ -30,8 +29,6 @@ from chaosnb.protocol.events import ErrorEvent, Frame
 from chaosnb.text import printable
 
 __all__ = ["Clock", "Connection", "Incident", "State"]
-
-State = Literal["connecting", "authenticating", "live", "stale", "reconnecting", "closed", "failed"]
 
 _FIRST_DELAY_S: Final = {"retry": 0.5, "back_off": 10.0}
 _LONGEST_DELAY_S: Final = {"retry": 30.0, "back_off": 300.0}
@@ -44,20 +41,6 @@ _LOGGED_BYTES: Final = 2_000
 _SHOWN: Final = 200
 
 _frame_log: Final = logging.getLogger("chaosnb.frames")
-
-
-class Incident(Struct, frozen=True):
-    """A step of the connection, or something of note amid one.
-
-    `at_ns` is when (nanoseconds since the epoch), `state` the state entered or gone on with, `detail` what
-    happened, `code` the close code, HTTP status or error code, `delay_s` the seconds until the next try.
-    """
-
-    at_ns: int
-    state: State
-    detail: str
-    code: str | None = None
-    delay_s: float | None = None
 
 
 class Connection:
@@ -76,6 +59,8 @@ class Connection:
         Draws the jitter.
     on_incident : callable
         Called with each `Incident`.
+    tap : Tap, optional
+        Records everything that comes. None: nothing is recorded.
     """
 
     def __init__(
@@ -88,15 +73,15 @@ class Connection:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         on_incident: Callable[[Incident], None] = lambda incident: None,
+        tap: Tap | None = None,
     ) -> None:
         self._url = url
         self._session = session
         self._connect = connect
         self._clock = clock or Clock()
         self._random = rng or random.Random()
-        self._on_incident = on_incident
+        self._intake = Intake(session, on_incident, tap)
         self._silence = silence or Silence()
-        self._skew = ClockSkew()
         self._outbox = Outbox(session=session, clock=self._clock)
         self._transport: Transport | None = None
         self._attempt = 0
@@ -104,15 +89,21 @@ class Connection:
         self._receiver: asyncio.Task[object] | None = None
         self._waits_since: float | None = None
         self._given_up: TransportError | None = None
-        # 0: nothing has come yet.
-        self._last_frame_ns = 0
-        self.state: State = "connecting"
-        self.ledger = GapLedger(lateness_s=session.lateness_s)
+
+    @property
+    def state(self) -> State:
+        """The state of the link."""
+        return self._intake.state
+
+    @property
+    def ledger(self) -> GapLedger:
+        """The gaps."""
+        return self._intake.ledger
 
     @property
     def skew_s(self) -> float | None:
         """Seconds that the node's clock is ahead of ours; None while unknown."""
-        return self._skew.skew_s
+        return self._intake.skew_s
 
     async def batches(self) -> AsyncGenerator[Batch]:
         """Connect, stay connected, and give every batch; ends only by an error or by cancellation.
@@ -157,11 +148,13 @@ class Connection:
     async def subscribe(self, topics: str | Iterable[str]) -> None:
         """Add topics, now and at every later connection."""
         self._session.subscribe(topics)
+        self._intake.note(TopicsSet(self._session.topics))
         await self._outbox.ask()
 
     async def unsubscribe(self, topics: str | Iterable[str]) -> None:
         """Drop topics: their events are left out, and not asked for at the next connection."""
         self._session.unsubscribe(topics)
+        self._intake.note(TopicsSet(self._session.topics))
 
     # -- what comes in
 
@@ -185,15 +178,12 @@ class Connection:
         if _frame_log.isEnabledFor(logging.DEBUG):
             for frame in frames:
                 _frame_log.debug("%s", ascii(frame.data[:_LOGGED_BYTES])[2:-1])
-        batch = self._session.feed(frames)
-        self._skew.feed(batch)
+        if (said := self._intake.record(frames)) is not None:
+            self._enter(self.state, said)
+        batch = self._intake.feed(frames)
         self._outbox.answered = self._outbox.answered or bool(batch.timed)
         if self.state != "live":
             self._enter("live", "frames come again" if self.state == "stale" else "the node answers")
-            self.ledger.close(frames[0].received_at_ns)
-        self.ledger.watch(self._session.topics)
-        self.ledger.feed(batch)
-        self._last_frame_ns = frames[-1].received_at_ns
         return batch
 
     def _heed(self, errors: list[ErrorEvent]) -> None:
@@ -229,7 +219,7 @@ class Connection:
             await clock.sleep(pause_s)
             now_s = clock.monotonic()
             if jump_s := watch.jump_s(clock.wall_ns(), now_s):
-                self._skew.reset()
+                self._intake.note(ClockSet())
                 detail = f"this machine's clock jumped by {jump_s:+.1f} s: it was set, or the machine slept"
                 self._enter(self.state, detail)
             if self._waits_since is not None:
@@ -240,9 +230,9 @@ class Connection:
             await self._outbox.ask()
 
     def _judge_silence(self, silence_s: float) -> None:
-        awaited = self.state == "stale" or (self.state == "authenticating" and self._last_frame_ns > 0)
+        awaited = self.state == "stale" or (self.state == "authenticating" and self._intake.last_frame_ns > 0)
         if self.state == "live" and silence_s >= self._silence.bound_s:
-            self.ledger.open("stale", self._last_frame_ns, self._session.topics)
+            self._intake.note(LinkLost("stale"))
             self._enter("stale", f"no frame for {silence_s:.1f} s, though the link stands")
         elif awaited and silence_s >= self._silence.drop_s and self._given_up is None:
             self._silence.lose(silence_s)
@@ -259,7 +249,7 @@ class Connection:
             self._silence.lose(None)
         cause: Cause = "server_overload" if self._outbox.limited else verdict.cause
         if self.state in ("live", "stale"):
-            self.ledger.open(cause, self._last_frame_ns, self._session.topics)
+            self._intake.note(LinkLost(cause))
         delay_s = self._delay_s(verdict.action, error, self._clock.monotonic() - started)
         lost = error.reason if error.code is None else f"the link was lost: {error.reason}"
         detail = f"{lost}; {verdict.advice}" if verdict.advice else lost
@@ -286,5 +276,4 @@ class Connection:
     def _enter(
         self, state: State, detail: str, *, code: str | None = None, delay_s: float | None = None
     ) -> None:
-        self.state = state
-        self._on_incident(Incident(self._clock.wall_ns(), state, detail, code, delay_s))
+        self._intake.note(Incident(self._clock.wall_ns(), state, detail, code, delay_s))

@@ -19,7 +19,10 @@ from chaosnb.protocol.events import TOPICS, events_of
 
 __all__ = ["CAUSES", "Cause", "Gap", "GapLedger"]
 
-Cause = Literal["disconnected", "stale", "server_overload", "height_jump", "unknown_parent", "evicted"]
+Cause = Literal[
+    "disconnected", "stale", "server_overload", "height_jump", "unknown_parent", "evicted", "unrecorded"
+]
+Certainty = Literal["certain", "possible"]
 
 CAUSES: Final[tuple[Cause, ...]] = (
     "disconnected",
@@ -28,8 +31,10 @@ CAUSES: Final[tuple[Cause, ...]] = (
     "height_jump",
     "unknown_parent",
     "evicted",
+    "unrecorded",
 )
-"""Why events are missing: a lost, silent or overloaded link, a hole in the chain, or retention."""
+"""Why events are missing: a lost, silent or overloaded link, a hole in the chain, retention, or a recording
+that was interrupted."""
 
 _LATENESS_S: Final = 2.0
 _KEPT_LOSSES: Final = 10_000
@@ -60,7 +65,7 @@ class Gap(Struct, frozen=True):
     end_us: int | None
     cause: Cause
     topics: tuple[str, ...]
-    certainty: Literal["certain", "possible"]
+    certainty: Certainty
     heights: range = range(0)
     detail: str = ""
 
@@ -78,6 +83,7 @@ class _Loss(Struct):
     awaited: int = _LOOKED_AT  # how many newer events are still to tell where it ends
     ahead_us: int = 0  # of the node's clock before ours, where the start is by ours
     joined: int = 1
+    certain: bool = False
 
 
 class GapLedger:
@@ -92,7 +98,8 @@ class GapLedger:
     lie far off the others' do not count. Where no event came before or after, the time of arrival stands in,
     by the node's clock as the other events have it, at the start less `lateness`.
     A span is taken to be ``possible`` however short, since the protocol cannot tell whether anything was
-    sent in it. A replay that reaches back into a lost span ends it where the replay begins.
+    sent in it; it is ``certain`` where a recording lacks what is known to have come. A replay that reaches
+    back into a lost span ends it where the replay begins.
 
     **Blocks** are the exception: each names its parent, so that a parent that never came is a ``certain``
     hole, see `chaosnb.ingest.chain.BlockChain`; it spans from the next lower block received to the child. A
@@ -130,29 +137,32 @@ class GapLedger:
         self._gaps: tuple[tuple[int, ...], list[Gap]] = ((), [])
         self._lock = threading.Lock()
 
-    def open(self, cause: Cause, start_ns: int, topics: Sequence[str]) -> None:
-        """Note that the link is lost or silent.
+    def open(self, cause: Cause, start_ns: int, topics: Sequence[str], *, certain: bool = False) -> None:
+        """Note that the link is lost or silent, or that a recording was interrupted.
 
-        Does nothing while a gap is open; one that no newer event has followed yet goes on.
+        A gap that is open, or that no newer event has followed yet, goes on instead.
 
         Parameters
         ----------
-        cause : {"disconnected", "stale", "server_overload"}
+        cause : {"disconnected", "stale", "server_overload", "unrecorded"}
         start_ns : int
             When, in nanoseconds since the epoch; used only where no event has come.
         topics : sequence of str
             What is subscribed.
+        certain : bool
+            Whether something is known to be missing.
         """
         with self._lock:
             self._changes += 1
             if (last := self._unresolved()) is not None:
                 last.closed_us = None
+                last.certain = last.certain or certain
                 return
             newest_us = self._progress.newest_us
             by_arrival = newest_us is None
             # Where nothing came, what was under way may have been sent before the loss.
             start_us = start_ns // 1_000 - self._lateness_us if newest_us is None else newest_us
-            self._losses.append(_Loss(start_us, cause, tuple(topics), by_arrival))
+            self._losses.append(_Loss(start_us, cause, tuple(topics), by_arrival, certain=certain))
             if len(self._losses) > _KEPT_LOSSES:
                 self._losses[:2] = [_joined(*self._losses[:2])]
 
@@ -309,7 +319,8 @@ class GapLedger:
         if not loss.by_arrival:
             start_us -= widened_us
         detail = f"{loss.joined:,} losses of the link in one row" if loss.joined > 1 else ""
-        return Gap(start_us, end_us, loss.cause, loss.topics, "possible", detail=detail)
+        certainty: Certainty = "certain" if loss.certain else "possible"
+        return Gap(start_us, end_us, loss.cause, loss.topics, certainty, detail=detail)
 
 
 def _first_us(parts: Sequence[Rows]) -> int:
@@ -321,7 +332,8 @@ def _joined(old: _Loss, new: _Loss) -> _Loss:
     """Return what stands for two lost links that are over."""
     topics = tuple(dict.fromkeys([*old.topics, *new.topics]))
     start_us, joined = min(old.start_us, new.start_us), old.joined + new.joined
-    return _Loss(start_us, "disconnected", topics, old.by_arrival, new.end_us, joined=joined)
+    certain = old.certain or new.certain
+    return _Loss(start_us, "disconnected", topics, old.by_arrival, new.end_us, joined=joined, certain=certain)
 
 
 def _hole(hole: Hole) -> Gap:

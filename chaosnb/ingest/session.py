@@ -182,6 +182,10 @@ class Session:
             raise ValueError("a stream needs at least one topic; use close() to end it")
         self._set_topics(left)
 
+    def choose(self, topics: Iterable[str]) -> None:
+        """Have exactly these topics subscribed."""
+        self._set_topics(check_topics(topics))
+
     def feed(self, frames: Sequence[Frame]) -> Batch:
         """Read frames in order of arrival and return what came of them."""
         batch = Batch(frames=len(frames))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from chaosnb.ingest.connection import State
+from chaosnb.ingest.intake import State
 
 __all__ = ["Status"]
 

@@ -141,8 +141,9 @@ class Dataset(ABC):
         Columns start, end, duration_s (NaT and NaN while a gap lasts), cause, certainty (``certain`` where
         block hashes prove it, else ``possible``), topics, heights_missing (of a hole in the chain of blocks,
         its first 1,000 heights), blocks_missing (how many heights there are, all told), detail. The causes
-        are ``disconnected``, ``stale``, ``server_overload``, ``height_jump``, ``unknown_parent`` and
-        ``evicted``; `chaosnb.ingest.gaps.GapLedger` says when each is noted, and what its span means.
+        are ``disconnected``, ``stale``, ``server_overload``, ``height_jump``, ``unknown_parent``,
+        ``evicted`` and ``unrecorded``; `chaosnb.ingest.gaps.GapLedger` says when each is noted, and what its
+        span means.
         """
         gaps = self._ledger.gaps
         if self._gaps is None or self._gaps[0] is not gaps:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from chaosnb.ingest.connection import Incident
+from chaosnb.ingest.intake import Incident
 from chaosnb.ingest.session import Batch
 from chaosnb.protocol.events import Reject
 from chaosnb.protocol.schema import TABLES

@@ -1,0 +1,159 @@
+"""The files of a recording: how they are found, read, locked, compressed and forgotten."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Final, Protocol
+
+import pyarrow as pa
+
+from chaosnb.errors import RecordingError
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = [
+    "SegmentBytes",
+    "compress",
+    "folder_bytes",
+    "forget",
+    "lock_folder",
+    "open_segment",
+    "said",
+    "segment_path",
+    "segments",
+]
+
+_NAME: Final = re.compile(r"(\d{8})\.journal(\.zst)?")
+_CHUNK: Final = 2**20
+
+
+class SegmentBytes(Protocol):
+    """What a segment is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes; none at the end, where there may be more later."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+def segments(folder: Path) -> dict[int, Path]:
+    """Return the segments by number; of a segment that is there twice, the one that is not compressed.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such folder.
+    """
+    found: dict[int, Path] = {}
+    try:
+        paths = sorted(folder.iterdir(), reverse=True)
+    except OSError as error:
+        reason = said(error)
+        raise RecordingError(str(folder), f"this recording cannot be read: {reason}") from error
+    for path in paths:
+        if (match := _NAME.fullmatch(path.name)) is not None:
+            found[int(match[1])] = path
+    return dict(sorted(found.items()))
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """Return where a segment is that is not compressed.
+
+    Examples
+    --------
+    >>> segment_path(Path("run.chaos"), 7).name
+    '00000007.journal'
+    """
+    return folder / f"{number:08d}.journal"
+
+
+def open_segment(path: Path, offset: int) -> SegmentBytes:
+    """Return a segment's bytes from an offset on; those of a compressed one are expanded."""
+    if path.suffix != ".zst":
+        source = path.open("rb", buffering=0)
+        source.seek(offset)
+        return source
+    stream: SegmentBytes = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+    while offset and (skipped := stream.read(min(offset, _CHUNK))):
+        offset -= len(skipped)
+    return stream
+
+
+def lock_folder(folder: Path) -> int:
+    """Make the folder, and see to it that nobody else writes there for as long as its descriptor is open."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        others = [path.name for path in folder.iterdir()]
+        if others and not segments(folder):
+            raise RecordingError(
+                str(folder), "this folder holds something else than a recording; choose another name"
+            )
+        file = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        reason = "there is a file of that name" if isinstance(error, FileExistsError) else said(error)
+        raise RecordingError(str(folder), f"nothing can be recorded there: {reason}") from error
+    try:
+        if sys.platform != "win32":
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        raise RecordingError(
+            str(folder),
+            "another process is recording there; chaosnb.follow() reads along, and another recording needs "
+            "another name",
+        ) from error
+    return file
+
+
+def compress(path: Path) -> None:
+    """Replace a segment by its compressed form, once that is on disk and proved to be the same."""
+    part, target = path.with_suffix(".part"), path.with_suffix(".journal.zst")
+    try:
+        with path.open("rb") as source, pa.CompressedOutputStream(str(part), "zstd") as compressed:
+            while chunk := source.read(_CHUNK):
+                compressed.write(chunk)
+        with path.open("rb") as source, pa.CompressedInputStream(pa.OSFile(str(part)), "zstd") as stream:
+            while chunk := source.read(_CHUNK):
+                if stream.read(len(chunk)) != chunk:
+                    raise OSError(f"{part} is not what was written")
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.utime(part, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+        part.replace(target)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    path.unlink()
+
+
+def forget(folder: Path, max_bytes: int | None, max_age_s: float | None, now_ns: int) -> None:
+    """Remove the oldest segments for as long as all are larger, or the oldest is older, than allowed."""
+    found = segments(folder)
+    for number in list(found)[:-1]:
+        too_large = max_bytes is not None and folder_bytes(folder) > max_bytes
+        too_old = max_age_s is not None and now_ns / 1e9 - found[number].stat().st_mtime > max_age_s
+        if not (too_large or too_old):
+            return
+        found[number].unlink()
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return the size of a recording on disk."""
+    return sum(map(_size, segments(folder).values()))
+
+
+def said(error: OSError) -> str:
+    """Return what the operating system says."""
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
