@@ -20,8 +20,9 @@ from soak.processes import Orders
 
 __all__ = ["serve"]
 
-_POOL = 50_000
+_POOL = 20_000
 _TICK_S = 0.02
+_MOST_BEHIND_S = 0.2
 _ANSWERS = (
     b'{"type":"auth_success","connection_id":"soak","simulated":true}',
     b'{"type":"subscribed","topics":[]}',
@@ -57,14 +58,17 @@ class _Node:
                 await connection.send(answer.decode())
             reading = asyncio.ensure_future(connection.wait_closed())
             pool = itertools.cycle(self._pool)
-            began_s, sent = time.monotonic(), 0
+            due_s = time.monotonic()
             while not reading.done():
-                due = int((time.monotonic() - began_s) * self._rate) - sent
+                # Lost time is not made up for: a client that is behind would only be further behind.
+                due_s = max(due_s, time.monotonic() - _MOST_BEHIND_S)
+                due = int((time.monotonic() - due_s) * self._rate)
+                due_s += due / self._rate
                 stamp = format_timestamp(time.time_ns() // 1_000).encode()
                 # A new stamp makes it a new event; the same again would be taken for a duplicate.
                 chosen = itertools.islice(pool, due)
                 connection.transport.write(b"".join([head + stamp + tail for head, tail in chosen]))
-                sent, self.sent = sent + due, self.sent + due
+                self.sent += due
                 await connection.drain()
                 await asyncio.sleep(_TICK_S)
         except ConnectionClosed:
