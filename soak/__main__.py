@@ -42,7 +42,7 @@ def soak_failing(seconds: float, rate: float, retain: str, seed: int) -> list[st
         comparison = Comparison(s, node, time.time_ns() // 1_000)
         started = time.monotonic()
         while (now_s := time.monotonic() - started) < seconds:
-            s.wait(seconds=min(SHOWN_EVERY_S, seconds - now_s))
+            s.wait(seconds=min(SHOWN_EVERY_S, seconds / 8))
             comparison.step()
             memory.note(now_s)
             print(f"{now_s:>6.0f} s: {_status(s)}, {comparison}, {memory}", flush=True)
@@ -65,7 +65,7 @@ def soak_fast(seconds: float, rate: float, retain: str, seed: int) -> list[str]:
     ):
         started = time.monotonic()
         while (now_s := time.monotonic() - started) < seconds:
-            s.wait(seconds=min(SHOWN_EVERY_S, seconds - now_s))
+            s.wait(seconds=min(SHOWN_EVERY_S, seconds / 8))
             memory.note(now_s)
             sent = node.ask("sent")
             print(f"{now_s:>6.0f} s: {_status(s)}, {sent:,} sent, {memory}", flush=True)
