@@ -30,7 +30,7 @@ from chaosnb.errors import (
 from chaosnb.ingest.status import Status
 from chaosnb.iterator import connect
 from chaosnb.live import Stream
-from chaosnb.opening import stream
+from chaosnb.opening import follow, replay, stream
 from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import run
 
@@ -61,6 +61,8 @@ __all__ = [
     "__version__",
     "connect",
     "figures",
+    "follow",
+    "replay",
     "run",
     "stream",
 ]

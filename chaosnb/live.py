@@ -12,7 +12,14 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from chaosnb.errors import ChaosnbError, CredentialsError, DebugError, StreamClosedError, WaitTimeoutError
+from chaosnb.errors import (
+    ChaosnbError,
+    CredentialsError,
+    DebugError,
+    RecordingError,
+    StreamClosedError,
+    WaitTimeoutError,
+)
 from chaosnb.ingest.clocks import Clock
 from chaosnb.ingest.gaps import GapLedger
 from chaosnb.ingest.intake import State
@@ -81,7 +88,7 @@ class Origin(Protocol):
 
 
 class Stream(Dataset):
-    """A live subscription whose events are DataFrames; `chaosnb.stream` makes one.
+    """A node's events as DataFrames; `chaosnb.stream` makes a live one, `chaosnb.replay` one of a recording.
 
     Each event type is a DataFrame by attribute (``s.block_validation``) and by item
     (``s["block_validation"]``), always up to date, and free for you to change. Their columns stand in
@@ -109,7 +116,8 @@ class Stream(Dataset):
         self._thread = LoopThread("chaosnb-stream")
         self._running = self._thread.submit(_pump(connection, capture))
         self._end = weakref.finalize(self, _end, self._thread, endpoint, recorder)
-        self._say_if_unreachable()
+        if endpoint.recording is None:
+            self._say_if_unreachable()
 
     # -- what the stream says of itself
 
@@ -329,6 +337,8 @@ class Stream(Dataset):
         self._told = True
         if isinstance(failure, CredentialsError):
             raise CredentialsError(failure.code, failure.message)
+        if isinstance(failure, RecordingError):
+            raise failure.with_traceback(None)
         raise ChaosnbError(
             f"the stream's thread failed with {_describe(failure)}. What it received until "
             "then can still be read; open a new stream to go on, and please report this"

@@ -1,12 +1,13 @@
-"""The composition root: `stream` opens a stream of a node's events.
+"""The composition root: `stream` opens a stream of a node's events, `replay` and `follow` one of a recording.
 
-It wires the parts together; the `Stream` that it returns only uses them.
+They wire the parts together; the `Stream` that they return only uses them.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from chaosnb.endpoint import Endpoint
 from chaosnb.ingest.connection import Clock, Connection
@@ -16,11 +17,13 @@ from chaosnb.ingest.transport import Connect, Limits, TransportName, choose_tran
 from chaosnb.live import Stream
 from chaosnb.protocol.events import check_topics
 from chaosnb.protocol.signing import Identity
+from chaosnb.store.dataset import Time, microseconds
 from chaosnb.store.recorder import Recorder
+from chaosnb.store.replay import Replay
 from chaosnb.tables.capture import Capture
 from chaosnb.tables.retention import parse_retention
 
-__all__ = ["open_recorder", "stream"]
+__all__ = ["follow", "open_recorder", "replay", "stream"]
 
 
 def stream(
@@ -129,6 +132,96 @@ def stream(
     )
 
 
+def replay(
+    recording: str | os.PathLike[str],
+    *,
+    speed: float | None = None,
+    start: Time | None = None,
+    end: Time | None = None,
+    retain: str | int | None = None,
+    quiet: bool = False,
+    clock: Clock | None = None,
+) -> Stream:
+    """Return a `Stream` over a recording: the same tables, gaps, rejects and incidents as the live one had.
+
+    Parameters
+    ----------
+    recording : path
+        What `stream` was given as `record`, or ``python -m chaosnb record`` as ``-o``.
+    speed : float, optional
+        How many times as fast as it came the events come again, in the background. None: everything is
+        loaded at once, as fast as it can be read, before this returns.
+    start, end : str, datetime or pandas.Timestamp, optional
+        From which time of arrival on, and up to which; without a zone it is UTC. What was before the start
+        is unknown then, as to a stream that was opened at that moment. None: from its beginning, to its end.
+    retain : str or int, optional
+        As of `stream`.
+    quiet : bool
+        Whether to show no progress while it loads.
+    clock : Clock, optional
+        Paces the replay; the default is this machine's.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not valid.
+    RecordingError
+        If there is no recording.
+    RecordingDamagedError
+        If it is damaged, while it loads; with a `speed`, the stream raises it where the damage is met.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with stream("network", url="devnet", record=f"{folder}/run.chaos") as live:
+    ...         live.wait(events=5, timeout=30)
+    ...     again = replay(f"{folder}/run.chaos")
+    >>> again.network_metrics.equals(live.network_metrics)
+    True
+    """
+    number = isinstance(speed, int | float) and not isinstance(speed, bool)
+    if speed is not None and not (number and 0 < speed < float("inf")):
+        raise ValueError(
+            f"speed is a positive number such as 1 or 10, or None to load at once, not {speed!r}"
+        )
+    start_ns = None if start is None else microseconds("start", start) * 1_000
+    end_ns = None if end is None else microseconds("end", end) * 1_000
+    if start_ns is not None and end_ns is not None and start_ns >= end_ns:
+        raise ValueError(f"start={start!r} is not before end={end!r}")
+    clock = clock or Clock()
+    capture = Capture(clock.monotonic, parse_retention(retain), lambda: source.now_ns())
+    source = Replay(
+        Path(recording), speed=speed, start_ns=start_ns, end_ns=end_ns, clock=clock, on_incident=capture.note
+    )
+    over = Stream(endpoint=source, session=source.session, connection=source, capture=capture, clock=clock)
+    return _caught_up(over, source, quiet) if speed is None else over
+
+
+def follow(
+    recording: str | os.PathLike[str],
+    *,
+    retain: str | int | None = None,
+    quiet: bool = False,
+    clock: Clock | None = None,
+) -> Stream:
+    """Return a `Stream` over a recording that another process is writing: all that is there, and what comes.
+
+    So a long capture is the business of ``python -m chaosnb record``, and any number of notebooks, restarted
+    as often as need be, follow it without losing anything. The parameters are those of `replay`.
+
+    Raises
+    ------
+    RecordingError, RecordingDamagedError
+        If there is no recording, or it is damaged.
+    """
+    clock = clock or Clock()
+    capture = Capture(clock.monotonic, parse_retention(retain), lambda: source.now_ns())
+    source = Replay(Path(recording), following=True, clock=clock, on_incident=capture.note)
+    over = Stream(endpoint=source, session=source.session, connection=source, capture=capture, clock=clock)
+    return _caught_up(over, source, quiet)
+
+
 def open_recorder(
     folder: str | os.PathLike[str],
     endpoint: Endpoint,
@@ -153,3 +246,24 @@ def open_recorder(
         wall_ns=clock.wall_ns,
         monotonic=clock.monotonic,
     )
+
+
+def _caught_up(over: Stream, source: Replay, quiet: bool) -> Stream:
+    """Return the stream once all that is recorded is in it; raise why it cannot be."""
+    from chaosnb.notebook.progress import wait_with_progress
+    from chaosnb.notebook.terminal import guard_terminal
+
+    guard_terminal()
+
+    def loaded() -> bool:
+        return over.closed or (source.following and source.caught_up)
+
+    try:
+        wait_with_progress(loaded, lambda: source.progress, f"loading {source.recording}", quiet=quiet)
+    finally:
+        # What follows nothing has no more to wait for.
+        if over.closed or not source.following:
+            over.close()
+    if source.failure is not None:
+        raise source.failure
+    return over

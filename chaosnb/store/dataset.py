@@ -20,7 +20,7 @@ from chaosnb.store.export import export_frames
 from chaosnb.tables.capture import Capture, drift_frame
 from chaosnb.tables.ledgers import gap_frame
 
-__all__ = ["Dataset", "Time"]
+__all__ = ["Dataset", "Time", "microseconds"]
 
 Time = str | datetime | pd.Timestamp
 """What stands for a moment; without a zone it is UTC."""
@@ -177,7 +177,7 @@ class Dataset(ABC):
         ...     s.complete("2020-01-01", "2020-01-02")  # long before the stream began
         False
         """
-        start_us, end_us = _microseconds("start", start), _microseconds("end", end)
+        start_us, end_us = microseconds("start", start), microseconds("end", end)
         if start_us > end_us:
             raise ValueError(f"start={start!r} is after end={end!r}; give the earlier time first")
         return self._ledger.complete(start_us, end_us, None if topics is None else check_topics(topics))
@@ -249,7 +249,19 @@ class Dataset(ABC):
         return frame
 
 
-def _microseconds(name: str, time: Time) -> int:
+def microseconds(name: str, time: Time) -> int:
+    """Return the microseconds since the epoch of a moment; `name` is the argument's, for the error.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+
+    Examples
+    --------
+    >>> microseconds("start", "1970-01-01T00:00:01Z")
+    1000000
+    """
     try:
         moment = pd.Timestamp(time)
     except (ValueError, TypeError, OverflowError) as error:

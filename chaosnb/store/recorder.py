@@ -343,7 +343,8 @@ class Recorder:
             # No room for it: it stays as it is, and is tried again with the next recording.
             with suppress(OSError):
                 compress(path)
-            forget(self.folder, self._max_bytes, self._max_age_s, self._wall_ns())
+            # The age of a file is by the system's own clock.
+            forget(self.folder, self._max_bytes, self._max_age_s, time.time())
 
     def _release(self) -> None:
         file, self._file = self._file, -1

@@ -131,12 +131,12 @@ def compress(path: Path) -> None:
     path.unlink()
 
 
-def forget(folder: Path, max_bytes: int | None, max_age_s: float | None, now_ns: int) -> None:
+def forget(folder: Path, max_bytes: int | None, max_age_s: float | None, now_s: float) -> None:
     """Remove the oldest segments for as long as all are larger, or the oldest is older, than allowed."""
     found = segments(folder)
     for number in list(found)[:-1]:
         too_large = max_bytes is not None and folder_bytes(folder) > max_bytes
-        too_old = max_age_s is not None and now_ns / 1e9 - found[number].stat().st_mtime > max_age_s
+        too_old = max_age_s is not None and now_s - found[number].stat().st_mtime > max_age_s
         if not (too_large or too_old):
             return
         found[number].unlink()

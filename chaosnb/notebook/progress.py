@@ -1,0 +1,62 @@
+"""Progress: a bar while something long goes on, after two seconds, with tqdm where it is installed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from chaosnb.runtime import wait_until
+
+__all__ = ["wait_with_progress"]
+
+_SHOWN_AFTER_S: Final = 2.0
+_PLAIN_EVERY_S: Final = 5.0
+
+
+def wait_with_progress(
+    done: Callable[[], bool], progress: Callable[[], float], title: str, *, quiet: bool = False
+) -> None:
+    """Block until `done()`; where that takes over two seconds, show how far it is, from 0 to 1.
+
+    Examples
+    --------
+    >>> wait_with_progress(lambda: True, lambda: 1.0, "loading")
+    """
+    never = threading.Event()
+    if wait_until(done, never, None if quiet else _SHOWN_AFTER_S):
+        return
+    bar = _Bar(title)
+    try:
+        while not wait_until(done, never, 0.2):
+            bar.show(progress())
+        bar.show(1.0)
+    finally:
+        bar.close()
+
+
+class _Bar:
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._bar: Any = None
+        self._told_at_s = -_PLAIN_EVERY_S
+        with suppress(ImportError):
+            tqdm = importlib.import_module("tqdm.auto").tqdm
+            self._bar = tqdm(total=100, desc=title, bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}")
+
+    def show(self, share: float) -> None:
+        percent = round(100 * share)
+        if self._bar is not None:
+            self._bar.n = percent
+            self._bar.refresh()
+        elif time.monotonic() - self._told_at_s >= _PLAIN_EVERY_S or percent == 100:
+            self._told_at_s = time.monotonic()
+            print(f"chaosnb: {self._title}: {percent} %", file=sys.stderr)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
