@@ -21,6 +21,7 @@ from soak.processes import Remote
 TOPICS = ["blocks", "consensus", "network", "social"]
 SHOWN_EVERY_S = 5.0
 FLAT = 1.05
+JUDGED_FROM_S = 600.0
 BOUNDED = 1.5
 
 
@@ -52,8 +53,8 @@ def soak_failing(seconds: float, rate: float, retain: str, seed: int) -> list[st
     wrong = [] if comparison.compared else ["nothing was compared"]
     if comparison.unexplained:
         wrong.append(f"{comparison.unexplained:,} rows differ from what was sent")
-    # A short run ends before all that is kept for a while has filled up.
-    return wrong + (memory.wrong() if seconds >= 180 else [])
+    # A short run ends before all that is kept for a while has filled up: 20,000 blocks take eight minutes.
+    return wrong + (memory.wrong() if seconds >= JUDGED_FROM_S else [])
 
 
 def soak_fast(seconds: float, rate: float, retain: str, seed: int) -> list[str]:
