@@ -8,39 +8,49 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from chaosnb.notebook.delta import PLACE, Delta, Packed, diff, pack, unpack
+from tests.plot_page import Parts, applied, same, sent
 
 Floats = NDArray[np.float64]
 NUMBERS = st.floats(width=64, allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, -0.0, math.nan])
-
-
-def merged(arrays: list[Floats], delta: Delta) -> list[Floats]:
-    """Do what `delta` in live_plot.js does."""
-    result = list(arrays)
-    values = np.frombuffer(delta.tail, dtype="<f8")
-    at = 0
-    for number, drop, keep, append in delta.ops:
-        tail = values[at : at + append]
-        at += append
-        result[number] = np.concatenate([arrays[number][drop : drop + keep], tail])
-        assert len(result[number]) == keep + append
-    assert at == len(values)
-    return result
-
-
-def bits(arrays: list[Floats]) -> list[bytes]:
-    return [array.tobytes() for array in arrays]
+ARRAYS = st.lists(NUMBERS, max_size=4).map(lambda values: np.array(values, float))
+# Few keys and values, so that two figures have something in common.
+JSON = st.recursive(
+    st.sampled_from([None, "a", "b", 2, 3.5]) | ARRAYS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+TRACES = st.fixed_dictionaries(
+    {},
+    optional={
+        "uid": st.sampled_from("uv"),
+        "name": st.sampled_from("mn"),
+        "x": ARRAYS,
+        "y": ARRAYS,
+        "a": JSON,
+    },
+)
+SPECS = st.fixed_dictionaries({"data": st.lists(TRACES, max_size=4)}, optional={"layout": JSON, "b": JSON})
 
 
 def figure(*traces: tuple[Any, ...]) -> Packed:
     return pack(
         {"data": [{"type": "scatter", "x": x, "y": y} for x, y in traces], "layout": {"title": {"text": "t"}}}
     )
+
+
+def follows(states: list[Packed]) -> None:
+    """Check that the deltas between them lead from each to the next, and from nothing to the first."""
+    page: Parts = []
+    for old, new in pairwise([None, *states]):
+        delta = diff(old, new)
+        page = applied(page, sent(delta), delta.tail)
+        assert same(page, new)
+        assert not diff(new, new)
 
 
 @st.composite
@@ -67,25 +77,19 @@ def test_merged_deltas_give_the_newest_arrays_of_moving_series(
     a: list[tuple[Floats, Floats]], b: list[tuple[Floats, Floats]]
 ) -> None:
     """Frame after frame, for two traces at once, NaN and −0.0 included."""
-    frames = [figure(*pair) for pair in zip(a, b, strict=False)]
-    page = frames[0].arrays
-    for old, new in pairwise(frames):
-        delta = diff(old, new)
-        assert delta is not None
-        page = merged(page, delta)
-        assert bits(page) == bits(new.arrays)
+    follows([figure(*pair) for pair in zip(a, b, strict=False)])
 
 
 @given(st.lists(st.tuples(st.lists(NUMBERS, max_size=12), st.lists(NUMBERS, max_size=12)), min_size=2))
 def test_merged_deltas_give_the_newest_arrays_of_any_series(states: list[tuple[Any, Any]]) -> None:
     """The law needs no order in `x`, and no two arrays of the same length."""
-    frames = [figure((np.array(x, float), np.array(y, float))) for x, y in states]
-    page = frames[0].arrays
-    for old, new in pairwise(frames):
-        delta = diff(old, new)
-        assert delta is not None
-        page = merged(page, delta)
-        assert bits(page) == bits(new.arrays)
+    follows([figure((np.array(x, float), np.array(y, float))) for x, y in states])
+
+
+@given(st.lists(SPECS, min_size=2, max_size=5))
+def test_merged_deltas_give_the_newest_of_any_figures(specs: list[dict[str, Any]]) -> None:
+    """Traces come, go and change places; layouts gain, lose and change anything at any depth."""
+    follows([pack(spec) for spec in specs])
 
 
 def test_a_moving_window_costs_only_its_new_values() -> None:
@@ -93,29 +97,36 @@ def test_a_moving_window_costs_only_its_new_values() -> None:
     x = np.arange(1002.0)
     y = np.sin(x)
     delta = diff(figure((x[:1000], y[:1000])), figure((x[2:], y[2:])))
-    assert delta is not None
-    assert delta.ops == [(0, 2, 998, 2), (1, 2, 998, 2)]
+    assert delta.ops == [(1, 0, 2, 998, 2), (1, 1, 2, 998, 2)]
     assert len(delta.tail) == 4 * 8
 
 
 def test_an_unchanged_figure_costs_nothing() -> None:
     """Not even where values are not numbers."""
     series = (np.arange(3.0), np.array([math.nan, -0.0, math.inf]))
-    assert diff(figure(series), figure(series)) == Delta([], b"")
+    assert diff(figure(series), figure(series)) == Delta()
 
 
 def test_the_sign_of_zero_is_a_change() -> None:
     """Bits are compared, not values."""
     x = np.arange(2.0)
     delta = diff(figure((x, np.array([1.0, 0.0]))), figure((x, np.array([1.0, -0.0]))))
-    assert delta is not None
-    assert delta.ops == [(1, 0, 1, 1)]
+    assert delta.ops == [(1, 1, 0, 1, 1)]
 
 
-@pytest.mark.parametrize("other", [[], [{"type": "bar", "x": np.arange(2.0), "y": np.arange(2.0)}]])
-def test_another_structure_has_to_be_sent_whole(other: list[Any]) -> None:
-    """Another number or kind of traces is no matter of values."""
-    assert diff(figure((np.arange(2.0), np.arange(2.0))), pack({"data": other})) is None
+def test_only_what_differs_in_the_structure_is_sent() -> None:
+    """A shape that grows costs one number, a new line itself, and the others' values stay."""
+    x = np.arange(300.0)
+    lines = {name: {"name": name, "x": x, "y": np.sin(x)} for name in "abcd"}
+    shapes = [{"x0": 1.0, "x1": 2.0}, {"x0": 5.0, "x1": 6.0}]
+    old = pack({"data": [lines["a"], lines["b"], lines["c"]], "layout": {"shapes": shapes}})
+    grown = [shapes[0], {"x0": 5.0, "x1": 7.0}]
+    new = pack({"data": [lines["b"], lines["d"], lines["c"]], "layout": {"shapes": grown}})
+    delta = diff(old, new)
+    assert delta.order == [0, 2, -1, 3]
+    assert delta.patches == [[[0, "layout", "shapes", 1, "x1"], 7.0], [[2], new.parts[2].structure]]
+    assert [op[0] for op in delta.ops] == [2, 2]
+    assert diff(old, pack({"data": list(lines.values())[:3]})).patches == [[[0, "layout", "shapes"]]]
 
 
 def test_arrays_are_copied_and_become_float64() -> None:
@@ -123,22 +134,22 @@ def test_arrays_are_copied_and_become_float64() -> None:
     y = np.array([1, 2], dtype=np.int32)
     packed = pack({"data": [{"y": y, "z": np.array([True, False])}]})
     y[0] = 9
-    assert [array.tolist() for array in packed.arrays] == [[1.0, 2.0], [1.0, 0.0]]
-    assert {array.dtype for array in packed.arrays} == {np.dtype("<f8")}
-    assert packed.buffer() == np.array([1.0, 2.0, 1.0, 0.0]).tobytes()
+    arrays = packed.parts[1].arrays
+    assert [array.tolist() for array in arrays] == [[1.0, 2.0], [1.0, 0.0]]
+    assert {array.dtype for array in arrays} == {np.dtype("<f8")}
+    assert diff(None, packed).tail == np.array([1.0, 2.0, 1.0, 0.0]).tobytes()
 
 
 def test_only_number_arrays_are_taken_out() -> None:
     """Texts, matrices and numpy scalars are JSON; arrays inside of nested parts are found."""
     spec = {
         "data": [{"text": np.array(["a", "b"]), "z": np.eye(2), "marker": {"size": np.arange(2.0)}}],
-        "layout": {"width": np.int64(3), "shapes": ({"x0": np.float64(0.5)},)},
+        "layout": {"width": np.int64(3), "shapes": ({"x0": np.float64(0.5), "x1": math.nan},)},
     }
-    packed = pack(spec)
-    assert packed.structure == {
-        "data": [{"text": ["a", "b"], "z": [[1.0, 0.0], [0.0, 1.0]], "marker": {"size": {PLACE: 0}}}],
-        "layout": {"width": 3, "shapes": [{"x0": 0.5}]},
-    }
+    assert [part.structure for part in pack(spec).parts] == [
+        {"layout": {"width": 3, "shapes": [{"x0": 0.5, "x1": None}]}},
+        {"text": ["a", "b"], "z": [[1.0, 0.0], [0.0, 1.0]], "marker": {"size": {PLACE: 0}}},
+    ]
 
 
 @given(st.lists(NUMBERS))

@@ -1,25 +1,44 @@
-"""What changed between two figure specifications, as drops, keeps and tails of float64 arrays.
+"""What changed between two figure specifications: new structure where it differs, and tails of arrays.
 
-A specification is packed into its *structure* (JSON, with a place left for each number array) and its
-*arrays*. Between two packed specifications of the same structure only the arrays' differences travel: a time
-series that moves on loses some values at its head, keeps most and gains a few at its tail.
+A specification is packed into *parts*: first all that is not a trace, then each trace. A part is its
+*structure* (JSON, with a place left for each number array) and its *arrays*. Between two packed
+specifications only differences travel. A trace is recognised by its `uid`, or else its name, wherever it
+stands; a time series that moves on loses some values at its head, keeps most and gains a few at its tail.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PLACE", "Delta", "Packed", "diff", "pack", "unpack"]
+__all__ = ["PLACE", "Delta", "Packed", "Part", "diff", "pack", "unpack"]
 
 PLACE: Final = "__array__"
-"""The key that stands, with the array's number, where an array was."""
+"""The key that stands, with the array's number within its part, where an array was."""
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A trace, or all that is not one.
+
+    Attributes
+    ----------
+    structure : dict
+        All but the number arrays; JSON.
+    arrays : list of numpy.ndarray
+        The number arrays, float64, copied.
+    """
+
+    structure: dict[str, Any]
+    arrays: list[Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,38 +47,39 @@ class Packed:
 
     Attributes
     ----------
-    structure : dict
-        All but the number arrays; JSON.
-    arrays : list of numpy.ndarray
-        The number arrays, float64, copied.
-    anchors : list of int
-        For each array the number of its trace's `x`, along which it moves; −1 where it has none.
+    parts : list of Part
+        First what is not a trace, then each trace.
     """
 
-    structure: dict[str, Any]
-    arrays: list[Floats]
-    anchors: list[int]
-
-    def buffer(self) -> bytes:
-        """Join all arrays, one after the other, as little-endian float64."""
-        return _bytes(self.arrays)
+    parts: list[Part]
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The way from one packed specification to the next.
+    """The way from one packed specification to the next, in the order in which it is to be gone.
 
     Attributes
     ----------
+    order : list of int or None
+        For each part the number of the old part that it is made of, −1 if of none; None if all stay.
+    patches : list of list
+        ``[path, value]`` to set something in the structure, or ``[path]`` to take it away. A path begins
+        with the part's number.
     ops : list of tuple of int
-        For each array that changed: its number, how many values to drop at the head, how many to keep after
-        that, and how many to append.
+        For each array that changed: its part's number, its own, how many values to drop at the head, how many
+        to keep after that, and how many to append.
     tail : bytes
         The values to append, of all ops one after the other, as little-endian float64.
     """
 
-    ops: list[tuple[int, int, int, int]] = field(default_factory=list)
+    order: list[int] | None = None
+    patches: list[list[Any]] = field(default_factory=list)
+    ops: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     tail: bytes = b""
+
+    def __bool__(self) -> bool:
+        """Whether anything changed."""
+        return self.order is not None or bool(self.patches) or bool(self.ops)
 
 
 def pack(spec: Mapping[str, Any]) -> Packed:
@@ -79,40 +99,11 @@ def pack(spec: Mapping[str, Any]) -> Packed:
     --------
     >>> import numpy as np
     >>> packed = pack({"data": [{"type": "scatter", "y": np.array([1, 2])}], "layout": {}})
-    >>> packed.structure
-    {'data': [{'type': 'scatter', 'y': {'__array__': 0}}], 'layout': {}}
-    >>> packed.arrays
-    [array([1., 2.])]
+    >>> packed.parts[1]
+    Part(structure={'type': 'scatter', 'y': {'__array__': 0}}, arrays=[array([1., 2.])])
     """
-    arrays: list[Floats] = []
-    anchors: list[int] = []
-
-    def walk(value: Any) -> Any:
-        if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "biuf":
-            arrays.append(np.array(value, dtype="<f8"))
-            anchors.append(-1)
-            return {PLACE: len(arrays) - 1}
-        if isinstance(value, np.ndarray | np.generic):
-            return value.tolist()
-        if isinstance(value, Mapping):
-            return {str(key): walk(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [walk(item) for item in value]
-        return value
-
-    traces = []
-    for trace in spec.get("data", []):
-        first = len(arrays)
-        packed = walk(trace)
-        x = packed.get("x")
-        if isinstance(x, dict) and PLACE in x:
-            along = x[PLACE]
-            for number in range(first, len(arrays)):
-                if len(arrays[number]) == len(arrays[along]):
-                    anchors[number] = along
-        traces.append(packed)
-    rest = walk({key: value for key, value in spec.items() if key != "data"})
-    return Packed({"data": traces, "layout": {}, **rest}, arrays, anchors)
+    rest = {"layout": {}, **{key: value for key, value in spec.items() if key != "data"}}
+    return Packed([_part(rest), *map(_part, spec.get("data", []))])
 
 
 def unpack(packed: Packed) -> dict[str, Any]:
@@ -133,28 +124,29 @@ def unpack(packed: Packed) -> dict[str, Any]:
     {'data': [{'y': [1.5, None]}], 'layout': {}}
     """
 
-    def walk(value: Any) -> Any:
+    def walk(value: Any, arrays: list[Floats]) -> Any:
         if isinstance(value, dict):
             if PLACE in value:
-                return [_short(number) for number in packed.arrays[value[PLACE]].tolist()]
-            return {key: walk(item) for key, item in value.items()}
-        return [walk(item) for item in value] if isinstance(value, list) else value
+                return [_short(number) for number in arrays[value[PLACE]].tolist()]
+            return {key: walk(item, arrays) for key, item in value.items()}
+        return [walk(item, arrays) for item in value] if isinstance(value, list) else value
 
-    whole: dict[str, Any] = walk(packed.structure)
-    return whole
+    rest, *traces = (walk(part.structure, part.arrays) for part in packed.parts)
+    return {"data": traces, **rest}
 
 
-def diff(old: Packed, new: Packed) -> Delta | None:
+def diff(old: Packed | None, new: Packed) -> Delta:
     """Say how to get from one specification to the next.
 
     Parameters
     ----------
-    old, new : Packed
+    old : Packed or None
+        What is there; None for nothing.
+    new : Packed
 
     Returns
     -------
-    Delta or None
-        None if more than the arrays' values changed, so that the whole has to be sent.
+    Delta
 
     Examples
     --------
@@ -162,26 +154,101 @@ def diff(old: Packed, new: Packed) -> Delta | None:
     >>> old = pack({"data": [{"x": np.array([1, 2, 3]), "y": np.array([5, 6, 7])}]})
     >>> new = pack({"data": [{"x": np.array([2, 3, 4]), "y": np.array([6, 8, 9])}]})
     >>> diff(old, new).ops
-    [(0, 1, 2, 1), (1, 1, 1, 2)]
+    [(1, 0, 1, 2, 1), (1, 1, 1, 1, 2)]
     """
-    if old.structure != new.structure or len(old.arrays) != len(new.arrays):
-        return None
+    order = _order(old, new)
+    patches: list[list[Any]] = []
     ops = []
     tails = []
-    for number, (before, after) in enumerate(zip(old.arrays, new.arrays, strict=True)):
-        along = new.anchors[number]
-        drop = 0 if along < 0 else min(_moved(old.arrays[along], new.arrays[along]), len(before))
-        keep = _alike(before[drop:], after)
-        if drop or keep < len(before) or keep < len(after):
-            ops.append((number, drop, keep, len(after) - keep))
-            tails.append(after[keep:])
-    return Delta(ops, _bytes(tails))
+    for number, (place, part) in enumerate(zip(order, new.parts, strict=True)):
+        before = old.parts[place] if old is not None and place >= 0 else _NOTHING
+        _compare(before.structure, part.structure, [number], patches)
+        drop = _moved(before, part)
+        for index, after in enumerate(part.arrays):
+            known = index < len(before.arrays)
+            values = before.arrays[index] if known else _EMPTY
+            # Not all of a trace's arrays need to go along with its x.
+            cut = min(drop, len(values)) if len(after) == len(part.arrays[0]) else 0
+            keep = _alike(values[cut:], after)
+            if not known or cut or keep < len(values) or keep < len(after):
+                ops.append((number, index, cut, keep, len(after) - keep))
+                tails.append(after[keep:])
+    same = old is not None and order == list(range(len(old.parts)))
+    return Delta(None if same else order, patches, ops, b"".join(tail.tobytes() for tail in tails))
 
 
-def _moved(before: Floats, after: Floats) -> int:
-    if not len(before) or not len(after):
+_EMPTY: Final = np.empty(0, dtype="<f8")
+_NOTHING: Final = Part({}, [])
+
+
+def _part(spec: Mapping[str, Any]) -> Part:
+    arrays: list[Floats] = []
+
+    def walk(value: Any) -> Any:
+        # The commonest kinds first: this runs for every frame.
+        kind = type(value)
+        if kind is str or kind is int or kind is bool or value is None:
+            return value
+        if kind is float:
+            return value if isfinite(value) else None
+        if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "biuf":
+            arrays.append(np.array(value, dtype="<f8"))
+            return {PLACE: len(arrays) - 1}
+        if isinstance(value, np.ndarray | np.generic):
+            return walk(value.tolist())
+        if isinstance(value, Mapping):
+            return {str(key): walk(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [walk(item) for item in value]
+        return value
+
+    # First what a time series moves along.
+    along = {key: spec[key] for key in ("x",) if key in spec}
+    return Part(walk({**along, **spec}), arrays)
+
+
+def _order(old: Packed | None, new: Packed) -> list[int]:
+    if old is None:
+        return [-1] * len(new.parts)
+    places = {key: number for number, key in enumerate(_keys(old), 1)}
+    return [0, *(places.get(key, -1) for key in _keys(new))]
+
+
+def _keys(packed: Packed) -> list[tuple[str, int]]:
+    seen: Counter[str] = Counter()
+    keys = []
+    for trace in packed.parts[1:]:
+        name = str(trace.structure.get("uid") or trace.structure.get("name"))
+        keys.append((name, seen[name]))
+        seen[name] += 1
+    return keys
+
+
+def _compare(before: Any, after: Any, path: list[Any], patches: list[list[Any]]) -> None:
+    if before == after:
+        return
+    if isinstance(before, dict) and isinstance(after, dict) and before:
+        patches.extend([[*path, key]] for key in before if key not in after)
+        for key, value in after.items():
+            if key in before:
+                _compare(before[key], value, [*path, key], patches)
+            else:
+                patches.append([[*path, key], value])
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for place, pair in enumerate(zip(before, after, strict=True)):
+            _compare(*pair, [*path, place], patches)
+    else:
+        patches.append([path, after])
+
+
+def _moved(before: Part, after: Part) -> int:
+    """Return how many values are gone at the head of `x`, if there is one."""
+    if after.structure.get("x") != {PLACE: 0} or before.structure.get("x") != {PLACE: 0}:
         return 0
-    found = np.flatnonzero(before == after[0])
+    old, new = before.arrays[0], after.arrays[0]
+    if not len(old) or not len(new):
+        return 0
+    found = np.flatnonzero(old == new[0])
     return int(found[0]) if len(found) else 0
 
 
@@ -190,10 +257,6 @@ def _alike(before: Floats, after: Floats) -> int:
     # Bits are compared, not values: NaN equals itself, and −0.0 is not 0.0.
     differs = np.flatnonzero(before[:length].view(np.int64) != after[:length].view(np.int64))
     return int(differs[0]) if len(differs) else length
-
-
-def _bytes(arrays: list[Floats]) -> bytes:
-    return b"".join(array.tobytes() for array in arrays)
 
 
 def _short(number: float) -> float | int | None:

@@ -3,8 +3,8 @@
 // page → kernel   {kind: "ready", plotly: bool}   send me everything (and plotly.js, if true)
 //                 {kind: "drawn", seq}            frame seq is on the screen
 // kernel → page   {kind: "plotly"}                buffer: plotly.js, gzip
-//                 {kind: "full", seq, spec, lengths}   buffer: all arrays, float64
-//                 {kind: "delta", seq, base, ops}      buffer: all tails; an op is [array, drop, keep, append]
+//                 {kind: "frame", seq, base, order, patches, ops}
+//                     what became of frame base (of nothing, if -1); the buffer holds the arrays' tails, float64
 
 const ASK_MS = 1000;
 const ASK_LIBRARY_MS = 15000;
@@ -46,23 +46,31 @@ function floats(buffer) {
   return new Float64Array(bytes.slice().buffer);
 }
 
-function full(state, message, values) {
+// delta.py's Delta says what these mean.
+function apply(state, { seq, base, order, patches = [], ops }, values) {
+  const old = base < 0 ? [] : state.parts;
+  const parts = order ? order.map((place) => old[place] ?? { spec: {}, arrays: [] }) : old;
+  for (const [[number, ...path], ...value] of patches) {
+    let owner = parts[number];
+    let key = "spec";
+    for (const step of path) {
+      owner = owner[key];
+      key = step;
+    }
+    if (value.length) [owner[key]] = value;
+    else delete owner[key];
+  }
   let at = 0;
-  state.arrays = message.lengths.map((length) => values.slice(at, (at += length)));
-  state.spec = message.spec;
-  state.seq = message.seq;
-}
-
-function delta(state, message, values) {
-  let at = 0;
-  for (const [number, drop, keep, append] of message.ops) {
+  for (const [number, place, drop, keep, append] of ops) {
+    const { arrays } = parts[number];
     // A new array each time: that is how Plotly.react sees a change.
     const next = new Float64Array(keep + append);
-    next.set(state.arrays[number].subarray(drop, drop + keep));
+    if (keep) next.set(arrays[place].subarray(drop, drop + keep));
     next.set(values.subarray(at, (at += append)), keep);
-    state.arrays[number] = next;
+    arrays[place] = next;
   }
-  state.seq = message.seq;
+  state.parts = parts;
+  state.seq = seq;
 }
 
 // A fresh copy for each view, because plotly writes into what it is given; the arrays are shared.
@@ -110,12 +118,9 @@ function listen(model, state) {
   const take = (message, buffers) => {
     if (message.kind === "plotly") {
       load(lib, buffers[0]);
-    } else if (message.kind === "full") {
-      full(state, message, floats(buffers[0]));
-      wake();
-    } else if (message.kind === "delta") {
-      if (state.seq < 0 || message.base !== state.seq) return ask(true);
-      delta(state, message, floats(buffers[0]));
+    } else if (message.kind === "frame") {
+      if (message.base >= 0 && message.base !== state.seq) return ask(true);
+      apply(state, message, floats(buffers[0]));
       wake();
     }
   };
@@ -173,8 +178,8 @@ function show(model, state, el) {
     if (!box.clientWidth || !box.clientHeight) return;
     const seq = state.seq;
     try {
-      const spec = filled(state.spec, state.arrays);
-      await state.lib.plotly.react(box, spec.data, themed(spec.layout, box), CONFIG);
+      const [{ layout }, ...data] = state.parts.map((part) => filled(part.spec, part.arrays));
+      await state.lib.plotly.react(box, data, themed(layout, box), CONFIG);
       if (gone) return;
       el.dataset.seq = seq;
       if (note.textContent) note.textContent = "";
@@ -208,7 +213,7 @@ function show(model, state, el) {
 }
 
 export default () => {
-  const state = { seq: -1, acknowledged: -1, spec: null, arrays: [], views: new Set(), bornAt: performance.now() };
+  const state = { seq: -1, acknowledged: -1, parts: [], views: new Set(), bornAt: performance.now() };
   return {
     initialize: ({ model }) => listen(model, state),
     render: ({ model, el }) => show(model, state, el),

@@ -19,7 +19,7 @@ import anywidget
 import plotly
 import traitlets
 
-from chaosnb.notebook.delta import Packed, diff, pack, unpack
+from chaosnb.notebook.delta import Delta, Packed, diff, pack, unpack
 from chaosnb.notebook.plotlyjs import OFFER, library
 from chaosnb.text import printable
 
@@ -199,7 +199,8 @@ class LivePlot(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         packed = self._latest
-        traces, numbers = len(packed.structure["data"]), sum(map(len, packed.arrays))
+        traces = len(packed.parts) - 1
+        numbers = sum(len(array) for part in packed.parts for array in part.arrays)
         state = "closed" if self._shut else "live"
         return f"LivePlot({traces} trace{'s' * (traces != 1)}, {numbers} numbers, {state})"
 
@@ -237,7 +238,7 @@ class LivePlot(anywidget.AnyWidget):
             elif kind == "ready":
                 if wants_library:
                     self._post({"kind": "plotly"}, compressed)
-                self._send_full()
+                self._send_frame(diff(None, self._latest), base=-1)
 
     def _overdue(self) -> bool:
         return self._clock() - self._sent_at >= self._timeout_s
@@ -248,24 +249,20 @@ class LivePlot(anywidget.AnyWidget):
         if self._under_way and self._clock() - self._sent_at > 3 * self._timeout_s:
             # Perhaps the page with that subshell is gone: let answers come by the main thread again.
             self._route = None
-        delta = None if self._sent is None else diff(self._sent, self._latest)
-        if delta is None:
-            self._send_full()
-        elif delta.ops:
-            base = self._next()
-            self._post({"kind": "delta", "seq": self._seq, "base": base, "ops": delta.ops}, delta.tail)
+        delta = diff(self._sent, self._latest)
+        if delta:
+            self._send_frame(delta, base=self._seq if self._sent is not None else -1)
         self._offer_library()
 
-    def _send_full(self) -> None:
-        self._next()
-        packed = self._latest
-        message = {"kind": "full", "seq": self._seq, "spec": packed.structure}
-        self._post({**message, "lengths": [len(array) for array in packed.arrays]}, packed.buffer())
-
-    def _next(self) -> int:
-        base, self._seq = self._seq, self._seq + 1
+    def _send_frame(self, delta: Delta, *, base: int) -> None:
+        self._seq += 1
         self._sent, self._under_way, self._sent_at = self._latest, True, self._clock()
-        return base
+        message = {"kind": "frame", "seq": self._seq, "base": base, "ops": delta.ops}
+        if delta.order is not None:
+            message["order"] = delta.order
+        if delta.patches:
+            message["patches"] = delta.patches
+        self._post(message, delta.tail)
 
     def _post(self, message: dict[str, Any], buffer: bytes) -> None:
         if self._route is None:
