@@ -7,10 +7,12 @@ import gzip
 import json
 import threading
 import weakref
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,11 @@ def says(plot: LivePlot, **content: Any) -> None:
 def sine(start: float, length: int = 300, name: str = "sine") -> dict[str, Any]:
     x = np.arange(start, start + length)
     return {"data": [{"name": name, "x": x, "y": np.sin(x)}], "layout": {"title": {"text": "waves"}}}
+
+
+def decoded(array: dict[str, str]) -> np.ndarray:
+    """A typed array of plotly's."""
+    return np.frombuffer(b64decode(array["bdata"]), f"<{array['dtype']}")
 
 
 def open_widgets() -> set[str]:
@@ -334,11 +341,22 @@ def test_in_a_kernel_there_is_a_view_and_a_static_figure(monkeypatch: pytest.Mon
     bundle, _ = plot._repr_mimebundle_()
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == plot.model_id
     figure = bundle["application/vnd.plotly.v1+json"]
-    assert figure["data"][0]["x"][:3] == [0, 1, 2]
-    assert len(json.dumps(bundle, allow_nan=False)) < 10_000
+    assert decoded(figure["data"][0]["x"])[:3].tolist() == [0, 1, 2]
+    assert decoded(go.Figure(figure["data"]).data[0].x)[:3].tolist() == [0, 1, 2]
+    assert len(json.dumps(bundle, allow_nan=False, indent=1)) < 5_000
     plot.close()
     bundle, _ = plot._repr_mimebundle_()
     assert sorted(bundle) == ["application/vnd.plotly.v1+json", "text/plain"]
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=20))
+def test_the_figure_in_a_notebook_has_the_numbers_to_six_digits(numbers: list[float]) -> None:
+    """What plotly makes of it; times keep all their digits."""
+    times = np.arange(len(numbers)) + 1_767_225_600_000.0
+    figure = unpack(pack({"data": [{"x": times, "y": np.array(numbers, dtype=float)}]}), compact=True)
+    (trace,) = json.loads(json.dumps(figure, allow_nan=False))["data"]
+    np.testing.assert_array_equal(decoded(trace["x"]), times)
+    np.testing.assert_allclose(decoded(trace["y"]), numbers, rtol=1e-6)
 
 
 @given(st.lists(NUMBERS, max_size=20))

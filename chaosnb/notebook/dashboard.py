@@ -132,7 +132,7 @@ class Dashboard:
     def _bundle(self) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if has_kernel():
-            static = {name: live.static() for name, live in self.plots.items()}
+            static = {name: live.static(compact=True) for name, live in self.plots.items()}
             bundle["application/vnd.plotly.v1+json"] = {**grid(static), "config": STATIC_CONFIG}
             if not self._closed:
                 bundle["application/vnd.jupyter.widget-view+json"] = self.widget.get_view_spec()

@@ -8,6 +8,7 @@ stands; a time series that moves on loses some values at its head, keeps most an
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -106,12 +107,15 @@ def pack(spec: Mapping[str, Any]) -> Packed:
     return Packed([_part(rest), *map(_part, spec.get("data", []))])
 
 
-def unpack(packed: Packed) -> dict[str, Any]:
+def unpack(packed: Packed, *, compact: bool = False) -> dict[str, Any]:
     """Put a specification together again, as plain JSON: arrays become lists, what is not finite ``None``.
 
     Parameters
     ----------
     packed : Packed
+    compact : bool
+        Write arrays as plotly's typed arrays, ``{"dtype", "bdata"}``, in base64: a notebook's file has a line
+        for each item of a list.
 
     Returns
     -------
@@ -127,7 +131,8 @@ def unpack(packed: Packed) -> dict[str, Any]:
     def walk(value: Any, arrays: list[Floats]) -> Any:
         if isinstance(value, dict):
             if PLACE in value:
-                return [_short(number) for number in arrays[value[PLACE]].tolist()]
+                array = arrays[value[PLACE]]
+                return _typed(array) if compact else [_short(number) for number in array.tolist()]
             return {key: walk(item, arrays) for key, item in value.items()}
         return [walk(item, arrays) for item in value] if isinstance(value, list) else value
 
@@ -179,6 +184,7 @@ def diff(old: Packed | None, new: Packed) -> Delta:
 
 _EMPTY: Final = np.empty(0, dtype="<f8")
 _NOTHING: Final = Part({}, [])
+_FEW_DIGITS: Final = 1e6
 
 
 def _part(spec: Mapping[str, Any]) -> Part:
@@ -259,7 +265,15 @@ def _alike(before: Floats, after: Floats) -> int:
     return int(differs[0]) if len(differs) else length
 
 
+def _typed(array: Floats) -> dict[str, str]:
+    # Single precision is to seven digits, which is enough for all but times.
+    dtype = "f4" if np.all(np.abs(array[np.isfinite(array)]) < _FEW_DIGITS) else "f8"
+    return {"dtype": dtype, "bdata": b64encode(array.astype(f"<{dtype}").tobytes()).decode()}
+
+
 def _short(number: float) -> float | int | None:
-    if not np.isfinite(number):
+    if not isfinite(number):
         return None
-    return int(number) if number.is_integer() else float(f"{number:.6g}") if abs(number) < 1e6 else number
+    if number.is_integer():
+        return int(number)
+    return float(f"{number:.6g}") if abs(number) < _FEW_DIGITS else number

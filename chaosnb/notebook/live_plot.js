@@ -16,7 +16,7 @@ const CONFIG = { ...NO_CLOUD, displaylogo: false, responsive: false, typesetMath
 
 // plotly.js, once per page and version: every plot of the page waits for the same object.
 function library(version) {
-  const shelf = (globalThis.__chaosnb_plotly__ ??= {});
+  const shelf = (globalThis.chaosnbPlotly ??= {});
   return (shelf[version] ??= { plotly: null, error: null, loading: false, askedAt: -Infinity, waiting: new Set() });
 }
 

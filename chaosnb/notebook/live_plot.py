@@ -185,8 +185,13 @@ class LivePlot(anywidget.AnyWidget):
         if handle is not None:
             handle.update(self._bundle(), raw=True)
 
-    def static(self) -> dict[str, Any]:
+    def static(self, *, compact: bool = False) -> dict[str, Any]:
         """Return the newest frame as plain JSON.
+
+        Parameters
+        ----------
+        compact : bool
+            Write arrays as plotly's typed arrays, in base64, instead of as lists.
 
         Returns
         -------
@@ -195,7 +200,7 @@ class LivePlot(anywidget.AnyWidget):
         """
         with self._gate:
             packed = self._latest
-        return unpack(packed)
+        return unpack(packed, compact=compact)
 
     def __repr__(self) -> str:
         packed = self._latest
@@ -214,7 +219,7 @@ class LivePlot(anywidget.AnyWidget):
     def _bundle(self) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if has_kernel():
-            bundle[_PLOTLY_MIME] = {**self.static(), "config": STATIC_CONFIG}
+            bundle[_PLOTLY_MIME] = {**self.static(compact=True), "config": STATIC_CONFIG}
             if not self._shut:
                 bundle["application/vnd.jupyter.widget-view+json"] = self.get_view_spec()
         return bundle

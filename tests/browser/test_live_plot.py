@@ -95,11 +95,12 @@ def test_a_closed_plot_is_saved_as_a_small_static_figure(lab: Lab, notebook: Ope
     book.run_next()
     book.wait_idle()
     book.page.locator(".js-plotly-plot").wait_for()
+    drawn = "document.querySelector('.js-plotly-plot')._fullData?.[0].y.length"
+    book.page.wait_for_function(f"() => {drawn} === 200")
     whole = book.saved()
     outputs = whole.cells[0].outputs
     # JupyterLab itself adds a picture of what it shows.
     assert set(outputs[0].data) - {"image/png"} == {"text/plain", "application/vnd.plotly.v1+json"}
-    assert len(outputs[0].data["application/vnd.plotly.v1+json"]["data"][0]["y"]) == 200
     text = json.dumps(whole)
     assert len(text) < 300_000
     assert "plotly.js v" not in text
