@@ -46,7 +46,7 @@ ROOMS = {
     "tables": room("text errors protocol ingest"),
     "store": room("text errors protocol ingest tables"),
     "analysis": room("errors protocol.schema"),
-    "figures": room("text errors protocol.schema"),
+    "figures": room("text errors protocol.schema analysis"),
     "devnet": room("errors protocol"),
     "endpoint": room("errors protocol ingest", lazily="devnet"),
     "live": room(PIPELINE, lazily="notebook figures"),
@@ -69,6 +69,8 @@ FORBIDDEN = {
     "ingest/gaps.py": "asyncio time socket",
     "ingest/chain.py": "asyncio time socket",
     "ingest/progress.py": "asyncio time socket",
+    "analysis/*.py": "plotly ipywidgets pathlib io time random scipy",
+    "figures/*.py": "ipywidgets anywidget pathlib io time",
 }
 # Foreign modules that only these paths may import.
 RESERVED = {
@@ -349,7 +351,10 @@ def printed_by(code: str, folder: Path) -> str:
 
 
 def test_importing_chaosnb_loads_no_plotting_or_notebook_package(tmp_path: Path) -> None:
-    code = "import sys, pandas; before = {*sys.modules}; import chaosnb; print(*({*sys.modules} - before))"
+    code = (
+        "import sys, pandas; before = {*sys.modules}; import chaosnb; chaosnb.figures; "
+        "print(*({*sys.modules} - before))"
+    )
     loaded = {name.split(".")[0] for name in printed_by(code, tmp_path).split()}
     assert "chaosnb" in loaded
     assert not loaded & LOADED_LATER

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import plotly.io as pio
 import pytest
 
 import chaosnb
-from chaosnb.figures import FIGURES, PALETTE, decisions, label, mark_gaps, reputation, sentiment, tps
+from chaosnb import figures
+from chaosnb.figures import FIGURES, PALETTE, label, mark_gaps
+from chaosnb.figures.specs import decisions, reputation, sentiment, tps
 from chaosnb.ingest.gaps import Gap
 from chaosnb.notebook.grid import grid
+from chaosnb.protocol.schema import TABLES
 from chaosnb.tables.ledgers import gap_frame
+from chaosnb.tables.table import Table
 
 COLUMNS = {
     "tps": ["reported", "observed"],
     "decisions": ["approve", "reject", "other", "approval_rate"],
     "sentiment": ["positive", "neutral", "negative", "other", "sentiment_index"],
+}
+TABLE_OF = {
+    "tps": "network_metrics",
+    "decisions": "block_validation",
+    "sentiment": "consensus_discussion",
+    "reputation": "reputation_update",
 }
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -97,6 +109,135 @@ def test_the_four_make_one_valid_figure(stream: chaosnb.Stream) -> None:
     ]
 
 
+def of_tables(frames: Any, name: str, **more: Any) -> go.Figure:
+    """The static figure of the tables that the aggregate of this name is made of."""
+    if name == "tps":
+        return figures.tps(frames["network_metrics"], frames["block_proposal"], **more)
+    return getattr(figures, name)(frames[TABLE_OF[name]], **more)
+
+
+def drawn(figure: go.Figure) -> dict[str, Any]:
+    """What a figure shows, without what is told on hover and what its source is."""
+    plain = figure.to_plotly_json()
+    for trace in plain["data"]:
+        for key in [key for key in trace if key in ("text", "hovertemplate")]:
+            del trace[key]
+    layout = plain["layout"]
+    layout.pop("template", None)
+    layout["annotations"] = [n for n in layout.get("annotations", []) if not n["text"].startswith("source: ")]
+    return plain
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_of_tables_is_the_one_that_the_live_plot_shows(stream: chaosnb.Stream, name: str) -> None:
+    """Every number, colour and label: a paper's figure equals the dashboard's."""
+    live = FIGURES[name](stream.aggregate_arrays(name, window_s=None), gaps=stream.gaps)
+    np.testing.assert_equal(drawn(of_tables(stream, name, gaps=stream.gaps)), drawn(go.Figure(live)))
+    again = getattr(figures, name)(stream.aggregate(name, window_s=None), gaps=stream.gaps)
+    np.testing.assert_equal(drawn(again), drawn(go.Figure(live)))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_of_empty_tables_says_that_there_is_no_data(name: str) -> None:
+    """It has its axes, with their units."""
+    frames = {table: Table(schema).snapshot() for table, schema in TABLES.items()}
+    figure = of_tables(frames, name)
+    assert [note.text for note in figure.layout.annotations] == ["no data"]
+    assert figure.layout.yaxis.title.text
+    assert len(figure.data) >= 1
+
+
+def test_tps_without_blocks_draws_what_nodes_report(stream: chaosnb.Stream) -> None:
+    """What is not known is not in the legend."""
+    assert [trace.name for trace in figures.tps(stream.network_metrics).data] == ["reported by nodes"]
+
+
+def test_a_figure_says_where_its_data_comes_from(stream: chaosnb.Stream) -> None:
+    """Simulated data never passes for real; the text of a source is escaped like any other."""
+    notes = [note.text for note in figures.decisions(stream.block_validation).layout.annotations]
+    assert [note for note in notes if note.startswith("source: ") and "(simulated)" in note]
+    votes = stream.block_validation
+    votes.attrs["source"] = "<img src=x>"
+    assert "source: &lt;img src=x&gt;" in [n.text for n in figures.decisions(votes).layout.annotations]
+
+
+def test_the_template_is_the_one_that_the_user_set() -> None:
+    """White by default, so that it can be printed."""
+    frame = counts("tps", 3)
+    white = pio.templates["plotly_white"].layout.plot_bgcolor
+    assert figures.tps(frame).layout.template.layout.plot_bgcolor == white == "white"
+    try:
+        pio.templates.default = "plotly_dark"
+        assert figures.tps(frame).layout.template.layout.paper_bgcolor == "rgb(17,17,17)"
+    finally:
+        pio.templates.default = "plotly"
+
+
+def test_a_change_of_reputation_tells_its_reason_on_hover() -> None:
+    """Of the last change in a bucket; what it says is only text, and not too long for a label."""
+    when = times(3, step="400ms")
+    reasons = ["first", "<img src=x onerror=alert(1)> %{x} $x$ " + "word " * 200, "last"]
+    updates = pd.DataFrame(
+        {"timestamp": when, "agent_id": "a", "new_score": [1.0, 2.0, 3.0], "reason": reasons}
+    )
+    (line,) = figures.reputation(updates.iloc[:2]).data
+    assert line.y.tolist() == [2.0]
+    assert "%{text}" in line.hovertemplate
+    (text,) = line.text
+    assert text.startswith("&lt;img src=x onerror=alert(1)&gt; &#37;{x} &#36;x&#36; word")
+    assert max(len(html.unescape(part)) for part in text.split("<br>")) <= 60
+    assert len(html.unescape(text)) < 300
+    assert figures.reputation(updates).data[0].text == ("last",)
+
+
+@pytest.mark.parametrize("name", ["tps", "decisions", "sentiment", "reputation"])
+def test_a_wrong_frame_is_an_error_that_tells_the_right_one(name: str) -> None:
+    """It names what is missing and which table has it; buckets that are made already cannot be chosen."""
+    with pytest.raises(ValueError, match=f"the frame has no column.*s.{TABLE_OF[name]}"):
+        getattr(figures, name)(pd.DataFrame({"x": [1]}))
+    with pytest.raises(TypeError, match="a DataFrame is needed"):
+        getattr(figures, name)(7)
+    with pytest.raises(ValueError, match="has its buckets already"):
+        getattr(figures, name)(empty(name), bucket_s=5)
+    with pytest.raises(ValueError, match="gaps= takes the gaps of a stream"):
+        getattr(figures, name)(empty(name), gaps=pd.DataFrame({"x": [1]}))
+
+
+def test_decisions_have_a_band_of_confidence() -> None:
+    """It is Wilson's interval, wide where votes are few, and holes in the rate are left out of it."""
+    frame = counts("decisions", 3).assign(approve=[3, 0, 300], reject=[1, 0, 100])
+    frame["approval_rate"] = frame["approve"] / (frame["approve"] + frame["reject"])
+    low, high = (trace for trace in decisions(frame)["data"] if trace["name"] == "95 % interval")
+    assert high["fill"] == "tonexty"
+    assert low["x"].tolist() == high["x"].tolist() == [1_767_225_600_000.0, 1_767_225_602_000.0]
+    np.testing.assert_allclose([low["y"], high["y"]], [[30.1, 70.5], [95.4, 79.0]], atol=0.06)
+
+
+def test_buckets_that_are_far_apart_have_nothing_between_them() -> None:
+    """The label is true whatever the buckets were, and no step lasts over a time without votes."""
+    frame = counts("decisions", 3).assign(time=times(13)[[0, 2, 8]], approve=[3.0, 4.0, 5.0])
+    spec = decisions(frame)
+    assert spec["layout"]["yaxis"]["title"]["text"] == "votes per 2 s"
+    steps = spec["data"][0]
+    start = steps["x"][0]
+    assert ((steps["x"] - start) / 1000).tolist() == [0, 2, 4, 8, 10]
+    assert steps["y"].tolist() == [3, 4, 0, 5, 5]
+
+
+def test_event_rate_and_lag_take_one_table_or_all(stream: chaosnb.Stream) -> None:
+    """A line a table; the lag of all together."""
+    assert [trace.name for trace in figures.event_rate(stream.block_validation).data] == ["events"]
+    named = [trace.name for trace in figures.event_rate(stream.frames(), gaps=stream.gaps).data]
+    assert named == [name for name in TABLES if len(stream[name])]
+    every = figures.lag(stream.frames(), gaps=stream.gaps)
+    assert [trace.name for trace in every.data] == ["5 % to 95 %", "5 % to 95 %", "median"]
+    assert np.all(every.data[0].y <= every.data[-1].y)
+    assert np.all(every.data[-1].y <= every.data[1].y)
+    for figure in (figures.event_rate({}), figures.lag({})):
+        assert [note.text for note in figure.layout.annotations] == ["no data"]
+        assert len(figure.data) >= 1
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_an_empty_frame_gives_a_figure_that_says_so(name: str) -> None:
     """It is valid, has axes without made-up numbers, and the words 'waiting for data'."""
@@ -122,12 +263,13 @@ def test_decisions_stack_votes_and_show_the_rate_in_percent() -> None:
     """The other votes are there only if there are any, and the axis says how long a bucket is."""
     frame = counts("decisions", 3).assign(time=times(3, step="5s"), approval_rate=[0.0, 0.5, 1.0])
     spec = decisions(frame)
-    assert [trace["name"] for trace in spec["data"]] == ["approve", "reject", "other", "approval rate"]
+    names = [trace["name"] for trace in spec["data"]]
+    assert names == ["approve", "reject", "other", "95 % interval", "95 % interval", "approval rate"]
     assert spec["data"][-1]["y"].tolist() == [0.0, 50.0, 100.0]
     assert spec["layout"]["yaxis"]["title"]["text"] == "votes per 5 s"
-    assert {trace.get("stackgroup") for trace in spec["data"][:-1]} == {"steps"}
+    assert {trace.get("stackgroup") for trace in spec["data"][:3]} == {"steps"}
     assert spec["layout"]["yaxis2"]["range"][1] >= 100
-    assert [trace["name"] for trace in decisions(frame.assign(other=0))["data"]][2] == "approval rate"
+    assert "other" not in [trace["name"] for trace in decisions(frame.assign(other=0))["data"]]
 
 
 @pytest.mark.parametrize("figure", [decisions, sentiment])
@@ -166,6 +308,7 @@ def test_what_is_good_and_bad_has_the_same_colours_everywhere() -> None:
         trace["name"]: trace["line"]["color"]
         for name, figure in (("decisions", decisions), ("sentiment", sentiment))
         for trace in figure(counts(name, 2))["data"]
+        if "stackgroup" in trace
     }
     assert colours["approve"] == colours["positive"] != colours["reject"] == colours["negative"]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from chaosnb.figures import mark_gaps, tps
+from chaosnb.figures.gaps import mark_gaps
+from chaosnb.figures.specs import tps
 from chaosnb.ingest.gaps import Gap
 from chaosnb.protocol.iso8601 import parse_timestamps
 from chaosnb.tables.ledgers import gap_frame

@@ -1,0 +1,31 @@
+"""Figures of tables, as `plotly.graph_objects.Figure`; a paper's figure equals the dashboard's.
+
+>>> import chaosnb
+>>> with chaosnb.stream(["blocks"], url="devnet") as s:
+...     s.wait(until=lambda s: len(s.block_validation) > 20, timeout=30)
+...     figure = chaosnb.figures.decisions(s.block_validation, gaps=s.gaps)
+>>> figure.layout.title.text
+'Decisions on blocks'
+
+They can be changed like any plotly figure: ``figure.update_layout(template="plotly_dark", height=500)``.
+`chaosnb.figures.specs` holds the specifications that the live plots share with them.
+"""
+
+from chaosnb.figures.gaps import mark_gaps
+from chaosnb.figures.series import decisions, event_rate, lag, reputation, sentiment, tps
+from chaosnb.figures.specs import FIGURES
+from chaosnb.figures.style import PALETTE, Columns, label
+
+__all__ = [
+    "FIGURES",
+    "PALETTE",
+    "Columns",
+    "decisions",
+    "event_rate",
+    "label",
+    "lag",
+    "mark_gaps",
+    "reputation",
+    "sentiment",
+    "tps",
+]
