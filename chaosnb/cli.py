@@ -1,14 +1,18 @@
-"""The command line: ``python -m chaosnb devnet``."""
+"""The command line: ``python -m chaosnb devnet`` and ``record``."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 
 from chaosnb import __version__
 from chaosnb.errors import ChaosnbError
+from chaosnb.protocol.events import TOPICS
+from chaosnb.tables.retention import Retention, parse_retention
 
 __all__ = ["main"]
 
@@ -37,11 +41,92 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default="",
         help="what goes wrong, such as drop=0.01,cut=0.1,cuts=reset+1012 (default: nothing)",
     )
+    devnet.set_defaults(run=_run_devnet)
+    _add_record(commands.add_parser("record", help="record what a node sends, until interrupted"))
     options = parser.parse_args(arguments)
     try:
-        _run_devnet(options)
+        options.run(options)
     except (ValueError, ChaosnbError) as error:
         parser.exit(2, f"chaosnb: {error}\n")
+
+
+def _add_record(record: argparse.ArgumentParser) -> None:
+    record.add_argument(
+        "url", nargs="?", help='the node, or "devnet" (default: $CHAOSNB_URL, else this machine\'s port 3000)'
+    )
+    record.add_argument("-o", "--output", required=True, help="the recording, such as run.chaos")
+    record.add_argument(
+        "--topics", default=",".join(TOPICS), help="with commas between (default: %(default)s)"
+    )
+    record.add_argument(
+        "--max-size",
+        type=_size,
+        help="remove the oldest segments beyond this size, such as 10GB",
+    )
+    record.add_argument(
+        "--max-age",
+        type=_age,
+        help="remove segments older than this, such as 12h or 7d",
+    )
+    record.add_argument("--allow-insecure", action="store_true", help="use plain ws:// to another machine")
+    record.add_argument("--quiet", action="store_true", help="say nothing of how it goes")
+    record.set_defaults(run=_run_record)
+
+
+def _size(text: str) -> int:
+    size = _limit(text).bytes
+    if size is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 500MB or 10GB")
+    return size
+
+
+def _age(text: str) -> float:
+    age_s = _limit(text).age_s
+    if age_s is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age such as 12h or 7d")
+    return age_s
+
+
+def _limit(text: str) -> Retention:
+    try:
+        return parse_retention(text)
+    except ValueError:
+        return Retention()
+
+
+def _run_record(options: argparse.Namespace) -> None:
+    from chaosnb.recording import record_until
+
+    is_terminal = sys.stderr.isatty()
+
+    def report(line: str) -> None:
+        if not options.quiet:
+            # In a terminal the line stays where it is; in a log file it is one of many.
+            print(
+                f"\r{line}\x1b[K" if is_terminal else line, end="" if is_terminal else "\n", file=sys.stderr
+            )
+            sys.stderr.flush()
+
+    async def record() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        await record_until(
+            stop,
+            options.topics.split(","),
+            options.output,
+            url=options.url,
+            allow_insecure=options.allow_insecure,
+            max_bytes=options.max_size,
+            max_age_s=options.max_age,
+            report=report,
+            every_s=1.0 if is_terminal else 10.0,
+        )
+
+    asyncio.run(record())
+    if is_terminal and not options.quiet:
+        print(file=sys.stderr)
 
 
 def _run_devnet(options: argparse.Namespace) -> None:

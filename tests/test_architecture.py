@@ -51,9 +51,10 @@ ROOMS = {
     "endpoint": room("errors protocol ingest", lazily="devnet"),
     "live": room(PIPELINE, lazily="notebook figures"),
     "opening": room(f"{PIPELINE} endpoint live", lazily="notebook"),
+    "recording": room(f"{PIPELINE} endpoint opening"),
     "iterator": room("errors protocol ingest endpoint"),
     "notebook": room(f"{PIPELINE} analysis figures live"),
-    "cli": room(f"{PIPELINE} analysis figures live opening notebook devnet __init__"),
+    "cli": room(f"{PIPELINE} analysis figures live opening recording notebook devnet __init__"),
     "__main__": room("cli"),
     "__init__": room(f"{PIPELINE} analysis devnet live opening iterator", lazily="notebook figures"),
 }

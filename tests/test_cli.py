@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,55 @@ def test_the_devnet_command_serves_a_node_until_it_is_told_to_stop() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert process.stderr.read() == ""
+
+
+def test_the_record_command_records_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    """A notebook follows it meanwhile; SIGTERM ends it cleanly, with all that came on disk."""
+    folder = tmp_path / "run.chaos"
+    with chaosnb.Devnet(seed=7, rate=400) as node:
+        command = [sys.executable, "-m", "chaosnb", "record", node.url, "-o", str(folder)]
+        command += ["--topics", "network,blocks"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            deadline = time.monotonic() + 60
+            while not folder.exists() or not any(folder.iterdir()):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            with chaosnb.follow(folder, quiet=True) as s:
+                s.wait(events=50, timeout=60)
+                assert s.topics == ("network", "blocks")
+            process.send_signal(signal.SIGTERM)
+            said = process.stderr.read().splitlines()
+            assert process.wait(10) == 0
+    again = chaosnb.replay(folder)
+    assert again.status.events >= 50
+    assert again.incidents["state"].iloc[-1] == "closed"
+    assert said[0].startswith(node.url)
+    assert said[-1].startswith("recorded ")
+    assert said[-1].endswith(f" messages in {folder}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["devnet", "--topics", "bloks"], "the topics are 'blocks'"),
+        (["ftp://node"], "is no node's address"),
+        (["devnet", "--max-size", "7d"], "no size"),
+        (["devnet", "--max-age", "much"], "no age"),
+        (["ws://127.0.0.1:9", "-o", "README.md"], "there is a file of that name"),
+    ],
+)
+def test_what_cannot_be_recorded_is_said_in_one_line(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong topics, addresses, limits and names; no traceback."""
+    with pytest.raises(SystemExit) as caught:
+        main(["record", "-o", str(tmp_path / "run.chaos"), *arguments])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "run.chaos").exists()
 
 
 def test_a_taken_port_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

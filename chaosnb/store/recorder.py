@@ -113,6 +113,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._dirty = False
         self._complete: deque[Path] = deque()
+        self._wake = threading.Event()
         self._file = -1
         versions = {"chaosnb": version, "python": platform.python_version()}
         self._opened = Opened(
@@ -132,7 +133,7 @@ class Recorder:
         except BaseException:
             self._release()
             raise
-        self._stop = threading.Event()
+        self._stopping = False
         self._thread = threading.Thread(target=self._look_after, name="chaosnb-recorder", daemon=True)
         self._thread.start()
 
@@ -179,7 +180,8 @@ class Recorder:
         if self._file < 0:
             return
         self._catch_up(at_once=True)
-        self._stop.set()
+        self._stopping = True
+        self._wake.set()
         if threading.current_thread() is not self._thread:
             self._thread.join()
         with suppress(OSError):
@@ -310,13 +312,16 @@ class Recorder:
         self._start_segment(self._segment + 1)
         os.close(old)
         self._complete.append(path)
+        self._wake.set()
 
     # -- the thread
 
     def _look_after(self) -> None:
-        while not self._stop.wait(_SYNC_S):
-            self._sync()
+        while not self._stopping:
             self._tidy()
+            self._wake.wait(_SYNC_S)
+            self._wake.clear()
+            self._sync()
         self._tidy()
 
     def _sync(self) -> None:
