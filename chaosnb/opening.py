@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chaosnb.endpoint import Endpoint
 from chaosnb.ingest.connection import Clock, Connection
+from chaosnb.ingest.ordering import check_lateness
 from chaosnb.ingest.pace import Silence
 from chaosnb.ingest.session import Session
 from chaosnb.ingest.transport import Connect, Limits, TransportName, choose_transport
@@ -104,6 +105,7 @@ def stream(
     limits = Limits(message_bytes=max_message_bytes)
     connect_node = choose_transport(transport, wall_ns=clock.wall_ns, limits=limits)
     silence = Silence(stale_after)
+    check_lateness(lateness)  # before a devnet is started in vain
     endpoint = Endpoint(url, identity, allow_insecure=allow_insecure)
     session = Session(wanted, endpoint.identity, lateness_s=lateness)
     recorder = None

@@ -1,7 +1,10 @@
 """The capture: what a stream has received, its counts, rates and ledgers."""
 
+import itertools
+import threading
 import time
 import tracemalloc
+from collections import Counter
 
 import pandas as pd
 import pytest
@@ -252,3 +255,26 @@ def test_drift_is_listed_with_its_counts() -> None:
     frame = drift_frame(session.drift)
     assert frame.to_dict("list") == {"drift": ["network_metrics.data.zeal"], "count": [2]}
     assert [str(dtype) for dtype in drift_frame(new_session().drift).dtypes] == ["str", "int64"]
+
+
+def test_drift_can_be_read_while_it_is_counted() -> None:
+    """Names that come up meanwhile break nothing."""
+    drift: Counter[str] = Counter()
+    done = threading.Event()
+
+    def count() -> None:
+        for number in itertools.count():
+            drift[f"name {number % 5_000}"] += 1
+            if number % 5_000 == 0:
+                drift.clear()
+            if done.is_set():
+                return
+
+    counting = threading.Thread(target=count)
+    counting.start()
+    try:
+        for _ in range(100):
+            assert drift_frame(drift)["count"].ge(1).all()
+    finally:
+        done.set()
+        counting.join()

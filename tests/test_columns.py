@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosnb.protocol.schema import TABLES, Column
+from chaosnb.tables.buffer import GrowableBuffer
 from chaosnb.tables.columns import ArrowColumn, CategoryColumn, FixedColumn, GrowableColumn, make_column
 
 STAMP = "datetime64[us, UTC]"
@@ -197,7 +198,7 @@ def test_many_small_appends_leave_few_arrow_chunks() -> None:
     [
         (FixedColumn("int64", "int64"), list(range(1_000)), 8_000, 8_000),
         (FixedColumn("float64", "float64"), [0.5] * 1_000, 8_000, 8_000),
-        (CategoryColumn(), ["approve", "reject"] * 500, 1_000, 1_100),
+        (CategoryColumn(), ["approve", "reject"] * 500, 1_000, 1_400),
         (ArrowColumn(pa.large_string()), ["x" * 100] * 1_000, 100_000, 120_000),
         (ArrowColumn(pa.list_(pa.string())), [["x" * 10] * 3] * 1_000, 30_000, 60_000),
     ],
@@ -211,6 +212,33 @@ def test_bytes_in_use_are_those_of_the_rows(
     column.append(values)
     assert empty == 0
     assert low <= column.nbytes <= high
+
+
+def test_a_rolling_window_takes_no_more_than_some_windows() -> None:
+    """With old rows evicted as new ones come, an array is left before what is evicted fills it."""
+    buffer, kept = GrowableBuffer("int64", 1_024), 50_000
+    for start in range(0, 3_000_000, 1_000):
+        buffer.append(np.arange(start, start + 1_000))
+        buffer.evict(max(0, len(buffer) - kept))
+        if start > 1_000_000:
+            assert len(buffer.values) <= 5 * kept
+    assert np.array_equal(buffer.kept(), np.arange(2_950_000, 3_000_000))
+
+
+def test_categories_of_evicted_rows_are_forgotten() -> None:
+    """A node that makes up a new label for each row costs no more than the rows that are kept."""
+    column, kept = CategoryColumn(), 1_000
+    labels = [f"label {number} {'x' * 500}" for number in range(20_000)]
+    for start in range(0, 20_000, 500):
+        column.append(labels[start : start + 500])
+        if start % 1_500 == 0:
+            frame = column.snapshot()
+            shown = frame.tolist()
+        column.evict(max(0, 500 if start >= kept else 0))
+        assert frame.tolist() == shown
+        assert column.nbytes < 5 * kept * 640
+    assert column.snapshot().tolist() == labels[-kept:]
+    assert len(column.snapshot().cat.categories) <= 4 * kept
 
 
 def test_a_snapshot_costs_the_same_whatever_came_before() -> None:

@@ -1,12 +1,15 @@
 """The order of a feed: what is late, and that clocks which are wrong do not move its present."""
 
+import threading
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import chaosnb
 from chaosnb.ingest.ordering import EventClock
 from chaosnb.ingest.session import Session
 from chaosnb.protocol import events as ev
@@ -74,6 +77,13 @@ def test_a_first_event_from_a_wrong_clock_is_got_over() -> None:
     assert clock.newest_us == 19 * SECOND_US
 
 
+def test_a_first_event_from_a_wrong_clock_makes_no_other_late() -> None:
+    """What comes after it in order is not late, whether in the same batch or in others."""
+    times = [10**15, *(second * SECOND_US for second in range(300))]
+    assert fed(times, [])[1] == 0
+    assert fed(times, [1, 2, 3, 150])[1] == 0
+
+
 def test_a_feed_that_jumps_is_followed() -> None:
     """When most events are hours further on, so is the feed."""
     clock, _ = fed([*range(200), *(5 * HOUR_US + i for i in range(200))], [190, 250])
@@ -113,8 +123,10 @@ def test_late_events_are_counted_and_in_their_place() -> None:
     ]
 
 
-@pytest.mark.parametrize("lateness_s", [-1, float("nan"), float("inf")])
-def test_lateness_is_a_time(lateness_s: float) -> None:
-    """What is no span of time is refused."""
-    with pytest.raises(ValueError, match="lateness"):
-        Session("blocks", Identity.generate(), lateness_s=lateness_s)
+@pytest.mark.parametrize("lateness", [-1, float("nan"), float("inf"), "2", None, True])
+def test_lateness_is_a_time(lateness: Any) -> None:
+    """What is no span of time is refused before anything is started."""
+    threads = threading.active_count()
+    with pytest.raises(ValueError, match="lateness is a number of seconds"):
+        chaosnb.stream("blocks", url="devnet", lateness=lateness)
+    assert threading.active_count() == threads

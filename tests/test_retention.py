@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 import chaosnb
 from chaosnb.ingest.session import Session
@@ -160,3 +161,13 @@ def test_a_stream_shows_what_it_has_evicted() -> None:
         assert ", evicted " in s._repr_mimebundle_()["text/plain"]
     with pytest.raises(ValueError, match="retain='soon'"):
         chaosnb.stream("blocks", url="devnet", retain="soon")
+
+
+def test_bytes_bound_few_large_rows_as_well() -> None:
+    """Messages of 100 kB are looked at long before there are thousands of them."""
+    capture, session = Capture(retention=Retention(bytes=3_000_000)), Session(["blocks"], Identity.generate())
+    for number in range(200):
+        (vote,) = votes(1, number)
+        capture.accept(batch_of([structs.replace(vote, reason=f"{number}" + "x" * 100_000)], session))
+        assert capture.memory_bytes < 4_000_000
+    assert 20 < capture.tables["block_validation"].rows < 40

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -721,3 +722,21 @@ def test_changing_what_came_in_does_not_change_the_table() -> None:
     rows.seq[0] = 99
     rows.events.clear()
     assert content(table.snapshot()) == before
+
+
+def test_rows_that_cannot_be_put_into_one_column_are_in_none() -> None:
+    """If a column fails, as for want of memory, the rows wait on, and come once and whole the next time."""
+    table, session = Table(TABLES["reputation_update"]), new_session()
+    table.append(batch_of([reputation(START_US, 1)], session).rows["reputation_update"])
+    assert len(table.snapshot()) == 1
+    rows = batch_of([reputation(START_US + 1_000, 2), reputation(START_US + 2_000, 3)], session).rows
+    good = rows["reputation_update"].events[1]
+    rows["reputation_update"].events[1] = structs.replace(good, reason=5)
+    table.append(rows["reputation_update"])
+    for _ in range(2):
+        with pytest.raises(pa.ArrowException):
+            table.snapshot()
+    rows["reputation_update"].events[1] = good
+    frame = table.snapshot()
+    assert frame["new_score"].tolist() == [1, 2, 3]
+    assert frame["reason"].tolist() == ["because"] * 3

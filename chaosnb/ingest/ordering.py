@@ -11,12 +11,29 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["EventClock"]
+__all__ = ["EventClock", "check_lateness"]
 
+_LONGEST_S: Final = 1e9
 _RECENT: Final = 101
 _PRESENT: Final = 0.9
 _HORIZON_US: Final = 3_600_000_000
 _NEVER_US: Final = -(2**62)
+
+
+def check_lateness(lateness_s: float) -> float:
+    """Return the lateness, which is a number of seconds.
+
+    Raises
+    ------
+    ValueError
+        If it is not, or negative.
+    """
+    number = isinstance(lateness_s, int | float) and not isinstance(lateness_s, bool)
+    if not (number and 0 <= lateness_s < _LONGEST_S):
+        raise ValueError(
+            f"lateness is a number of seconds such as 2.0, not negative and below 1e9, not {lateness_s!r}"
+        )
+    return lateness_s
 
 
 class EventClock:
@@ -31,7 +48,7 @@ class EventClock:
     ----------
     newest_us : int or None
         The newest event time that is believed: not one that is over an hour ahead of the median of the last
-        101. None before the first event.
+        101 at the end of its batch. None before the first event.
     present_us : int or None
         What nine in ten of the last 101 event times that are believed do not exceed.
 
@@ -55,32 +72,15 @@ class EventClock:
         if not len(timestamp_us):
             return 0
         known = np.concatenate([self._recent, timestamp_us])
-        believed = timestamp_us
-        if int(timestamp_us.max()) - int(known.min()) > _HORIZON_US:
-            ahead = timestamp_us - _medians(known)[-len(timestamp_us) :] > _HORIZON_US
-            believed = np.where(ahead, _NEVER_US, timestamp_us)
-        newest = _NEVER_US if self.newest_us is None else self.newest_us
-        latest = np.maximum.accumulate(np.concatenate([[newest], believed]))
-        late = int(np.count_nonzero(timestamp_us < latest[:-1] - self._lateness_us))
-        self.newest_us = int(latest[-1])
         self._recent = known[-_RECENT:]
-        limit = _median(self._recent) + _HORIZON_US
+        middle = (len(self._recent) - 1) // 2
+        limit = int(np.partition(self._recent, middle)[middle]) + _HORIZON_US
+        newest = _NEVER_US if self.newest_us is None else self.newest_us
+        if newest > limit:  # what came first was from a wrong clock
+            newest = _NEVER_US
+        believed = np.where(timestamp_us <= limit, timestamp_us, _NEVER_US)
+        latest = np.maximum.accumulate(np.concatenate([[newest], believed]))
         recent = np.sort(self._recent[self._recent <= limit])
+        self.newest_us = max(int(latest[-1]), int(recent[-1]))
         self.present_us = int(recent[int(_PRESENT * (len(recent) - 1))])
-        if self.newest_us > limit:  # the first event was from a wrong clock
-            self.newest_us = int(recent[-1])
-        return late
-
-
-def _median(values: npt.NDArray[np.int64]) -> int:
-    middle = (len(values) - 1) // 2
-    return int(np.partition(values, middle)[middle])
-
-
-def _medians(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return for each value the median of it and up to 100 before it."""
-    first = [_median(values[: end + 1]) for end in range(min(len(values), _RECENT - 1))]
-    if len(values) < _RECENT:
-        return np.array(first, dtype=np.int64)
-    windows = np.lib.stride_tricks.sliding_window_view(values, _RECENT)
-    return np.concatenate([first, np.partition(windows, _RECENT // 2, axis=1)[:, _RECENT // 2]])
+        return int(np.count_nonzero(timestamp_us < latest[:-1] - self._lateness_us))

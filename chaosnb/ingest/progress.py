@@ -31,7 +31,7 @@ class Progress:
 
     def __init__(self, *, lateness_us: int) -> None:
         self._lateness_us = lateness_us
-        self._fresh: list[Rows] = []
+        self._fresh: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
         self._fresh_rows = 0
         self._times = np.empty(0, dtype=np.int64)
         self._arrivals = np.empty(0, dtype=np.int64)
@@ -41,7 +41,7 @@ class Progress:
 
     def feed(self, parts: Sequence[Rows]) -> None:
         """Add events that arrived after all before, in parts of any order."""
-        self._fresh += parts
+        self._fresh += [(part.seq, part.timestamp_us, part.received_at_ns) for part in parts]
         self._fresh_rows += sum(len(part.seq) for part in parts)
         if self._fresh_rows >= _TAKEN_AT_ONCE:
             self._take_in()
@@ -68,9 +68,9 @@ class Progress:
         # Some hundred events at once, since that costs hardly more than one.
         if not self._fresh:
             return
-        order = np.argsort(np.concatenate([rows.seq for rows in self._fresh]), kind="stable")
-        fresh_us = np.concatenate([rows.timestamp_us for rows in self._fresh])[order]
-        fresh_at_ns = np.concatenate([rows.received_at_ns for rows in self._fresh])[order]
+        seq, fresh_us, fresh_at_ns = map(np.concatenate, zip(*self._fresh, strict=True))
+        order = np.argsort(seq, kind="stable")
+        fresh_us, fresh_at_ns = fresh_us[order], fresh_at_ns[order]
         old = len(self._times)
         times = np.concatenate([self._times, fresh_us])
         arrivals = np.concatenate([self._arrivals, fresh_at_ns // 1_000])

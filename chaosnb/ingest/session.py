@@ -16,7 +16,7 @@ import numpy.typing as npt
 from msgspec import Struct, field
 
 from chaosnb.ingest.duplicates import RecentEvents, keys_of
-from chaosnb.ingest.ordering import EventClock
+from chaosnb.ingest.ordering import EventClock, check_lateness
 from chaosnb.protocol.codec import decode_all
 from chaosnb.protocol.events import (
     EVENT_TYPES,
@@ -80,6 +80,8 @@ class Batch(Struct):
     controls : list of Control
     frames : int
         How many frames it is made of.
+    size : int
+        Bytes of these frames.
     filtered : int
         Events of topics that are not subscribed.
     duplicates : int
@@ -94,6 +96,7 @@ class Batch(Struct):
     rejects: list[Reject] = field(default_factory=list)
     controls: list[Control] = field(default_factory=list)
     frames: int = 0
+    size: int = 0
     filtered: int = 0
     duplicates: int = 0
     late: int = 0
@@ -135,12 +138,10 @@ class Session:
     """
 
     def __init__(self, topics: Iterable[str], identity: Identity, *, lateness_s: float = 2.0) -> None:
-        if not 0 <= lateness_s < 1e9:
-            raise ValueError(f"lateness is {lateness_s!r}; it must be a number of seconds, not negative")
         self._set_topics(check_topics(topics))
         self._identity = identity
         self._recent = RecentEvents()
-        self._clock = EventClock(round(lateness_s * 1_000_000))
+        self._clock = EventClock(round(check_lateness(lateness_s) * 1_000_000))
         self.lateness_s: Final = lateness_s
         self._seq = 0
         self.connection_id: str | None = None
@@ -188,7 +189,7 @@ class Session:
 
     def feed(self, frames: Sequence[Frame]) -> Batch:
         """Read frames in order of arrival and return what came of them."""
-        batch = Batch(frames=len(frames))
+        batch = Batch(frames=len(frames), size=sum([len(frame.data) for frame in frames]))
         decoded = decode_all(frames, self.drift)
         codes = np.array([_CODES[type(item)] for item in decoded], dtype=np.int8)
         received_at_ns = np.array([frame.received_at_ns for frame in frames], dtype=np.int64)

@@ -342,6 +342,11 @@ class Aggregates:
             columns["sentiment_index"] = _ratio(columns["positive"] - columns["negative"], said)
         return columns
 
+    def flush(self) -> None:
+        """Count what waits, and so let go of its messages."""
+        with self._lock:
+            self._flush()
+
     def _flush(self) -> None:
         joined = Batch(rows={name: join_rows(parts) for name, parts in self._pending.items()})
         self._pending, self._pending_events = {}, 0

@@ -17,6 +17,7 @@ from __future__ import annotations
 import mmap
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -76,12 +77,20 @@ class GrowableBuffer:
             end = self._end + len(values)
         self.values[self._end : end] = values
         self._end = end
-        if self._end > _MOVE_FROM * len(self.values) and len(self.values) >= _STEP_ROWS:
+        full = end > _MOVE_FROM * len(self.values)
+        # What is evicted takes memory until the rest has moved away from it.
+        hollow = self._start > max(len(self), _STEP_ROWS)
+        if (self._next is not None or full or hollow) and len(self.values) >= _STEP_ROWS:
             self._continue_move(max(_STEP_ROWS, _STEP_RATIO * len(values)))
 
     def evict(self, rows: int) -> None:
         """Forget the first rows; their room is used again when the rest moves to another array."""
         self._start += rows
+
+    def truncate(self, rows: int) -> None:
+        """Forget all but the first rows, which nobody has been shown."""
+        self._end = self._start + rows
+        self._copied = min(self._copied, self._end)
 
     def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
         """Put the rows from `start` on into a new order, leaving snapshots as they are."""
@@ -135,13 +144,14 @@ class GrowableBuffer:
         self._continue_move(self._end)
 
     def _begin_move(self, room: int) -> None:
-        if self._start:
-            # Half of the old array at least, so that one with few rows left shrinks step by step.
-            rows = len(self) + max(len(self), len(self.values) // 2)
-        else:
-            large = _RESERVES and self.nbytes >= _HUGE_PAGE // 2
-            rows = len(self) * (_GROWTH_RESERVED if large else _GROWTH)
-        self._next = _room(max(rows, self._least, _GROWTH * (len(self) + room)), self.values.dtype)
+        self._next = None
+        least = max(_GROWTH * (len(self) + room), self._least)
+        large = self.nbytes >= _HUGE_PAGE // 2
+        if _RESERVES and large and not self._start:
+            with suppress(OSError):  # of a system that counts what is only reserved
+                self._next = _room(max(least, len(self) * _GROWTH_RESERVED), self.values.dtype)
+        if self._next is None:
+            self._next = _room(least, self.values.dtype)
         self._next_start = self._copied = self._start
 
     def _go_on_in(self, values: npt.NDArray[Any], old_start: int) -> None:
@@ -156,5 +166,6 @@ def _room(rows: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         return np.zeros(rows, dtype=dtype)
     # The first write to a huge page pauses until all its two megabytes are zeroed.
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    with suppress(OSError):  # of a kernel that has no huge pages at all
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(memory, dtype=dtype)

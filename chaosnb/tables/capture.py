@@ -30,6 +30,8 @@ _KEPT_INCIDENTS: Final = 10_000
 _KEPT_REJECT_BYTES: Final = 65_536
 _KEPT_REJECTS_BYTES: Final = 2**24
 _RATE_SPAN_S: Final = 5.0
+# Rows that wait to become columns hold their messages' whole text.
+_MOST_WAITING_BYTES: Final = 2**24
 
 
 class Capture:
@@ -70,7 +72,9 @@ class Capture:
         self._wall_ns = wall_ns
         self._retention = retention or Retention()
         self._rows_since_look = 0
+        self._bytes_since_look = 0
         self._looked_us = 0
+        self._bytes_waiting = 0
         self._rejects: deque[Reject] = deque()
         self._rejects_bytes = 0
         self._incidents: deque[Incident] = deque(maxlen=_KEPT_INCIDENTS)
@@ -82,6 +86,12 @@ class Capture:
         for name, rows in batch.rows.items():
             self.tables[name].append(rows)
         self.aggregates.update(batch)
+        self._bytes_waiting += batch.size
+        if self._bytes_waiting > _MOST_WAITING_BYTES:
+            self._bytes_waiting = 0
+            self.aggregates.flush()
+            for table in self.tables.values():
+                table.flush()
         events = batch.events
         self._retain(batch, events)
         now = self._monotonic()
@@ -176,8 +186,10 @@ class Capture:
         if self._retention == Retention() or batch.present_us is None:
             return
         self._rows_since_look += events
-        if self._retention.is_due(self._rows_since_look, (batch.present_us - self._looked_us) / 1e6):
-            self._rows_since_look, self._looked_us = 0, batch.present_us
+        self._bytes_since_look += batch.size
+        age_s = (batch.present_us - self._looked_us) / 1e6
+        if self._retention.is_due(self._rows_since_look, age_s, self._bytes_since_look):
+            self._rows_since_look, self._bytes_since_look, self._looked_us = 0, 0, batch.present_us
             self._retention.apply(self.tables.values(), batch.present_us)
 
     def _keep(self, rejects: list[Reject]) -> None:
@@ -194,8 +206,12 @@ class Capture:
 
 def drift_frame(drift: Counter[str]) -> pd.DataFrame:
     """Return how often the node sent what the protocol does not name: drift, count."""
+    counts = list(drift.items())  # at once, since the stream goes on counting
     return pd.DataFrame(
-        {"drift": _texts(list(map(printable, drift))), "count": np.array(list(drift.values()), dtype="int64")}
+        {
+            "drift": _texts([printable(name) for name, _ in counts]),
+            "count": np.array([count for _, count in counts], dtype="int64"),
+        }
     )
 
 

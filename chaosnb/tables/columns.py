@@ -26,7 +26,11 @@ __all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "li
 # Merging so many rows of text takes some milliseconds, which is what an append may pause for.
 _MERGED_ROWS: Final = 2**12
 _MERGED: Final = 4
+_MERGED_BYTES: Final = 2**26
 _FIRST_CAPACITY: Final = 1024
+_FEW_CATEGORIES: Final = 1024
+# What Python and pandas add to the letters of a label.
+_LABEL_BYTES: Final = 120
 # Arrow's own allocator keeps a tenth more than the tables hold.
 _POOL: Final = pa.system_memory_pool()
 _STR: Final = pd.StringDtype("pyarrow", na_value=np.nan)
@@ -40,6 +44,9 @@ class GrowableColumn(Protocol):
 
     def evict(self, rows: int) -> None:
         """Forget the first rows."""
+
+    def truncate(self, rows: int) -> None:
+        """Forget all but the first rows, which nobody has been shown."""
 
     def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
         """Put the values from `start` on into a new order, leaving snapshots as they are."""
@@ -84,6 +91,10 @@ class FixedColumn:
         """Forget the first rows."""
         self._buffer.evict(rows)
 
+    def truncate(self, rows: int) -> None:
+        """Forget all but the first rows, which nobody has been shown."""
+        self._buffer.truncate(rows)
+
     def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
         """Put the values from `start` on into a new order, leaving snapshots as they are."""
         self._buffer.reorder(start, order)
@@ -127,8 +138,11 @@ class CategoryColumn:
     """
 
     def __init__(self, capacity: int = _FIRST_CAPACITY) -> None:
+        self._capacity = capacity
         self._buffer = GrowableBuffer("int8", capacity)
         self._code_of: dict[str, int] = {}
+        self._label_bytes = 0
+        self._evicted = 0
         self._dtype = pd.CategoricalDtype(pd.Index([], dtype=_STR))
 
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
@@ -137,8 +151,10 @@ class CategoryColumn:
         try:
             codes = np.fromiter(map(code_of.__getitem__, values), dtype=np.int32, count=len(values))
         except KeyError:
-            for value in values:
-                code_of.setdefault(value, len(code_of))
+            for value in dict.fromkeys(values):
+                if value not in code_of:
+                    code_of[value] = len(code_of)
+                    self._label_bytes += len(value) + _LABEL_BYTES
             codes = np.fromiter(map(code_of.__getitem__, values), dtype=np.int32, count=len(values))
         dtype = _code_dtype(len(code_of))
         if self._buffer.values.dtype != dtype:
@@ -146,8 +162,15 @@ class CategoryColumn:
         self._buffer.append(codes)
 
     def evict(self, rows: int) -> None:
-        """Forget the first rows."""
+        """Forget the first rows, and in the end the categories that only they had."""
         self._buffer.evict(rows)
+        self._evicted += rows
+        if self._evicted > max(len(self._buffer), _FEW_CATEGORIES) and len(self._code_of) > _FEW_CATEGORIES:
+            self._forget_unused()
+
+    def truncate(self, rows: int) -> None:
+        """Forget all but the first rows, which nobody has been shown."""
+        self._buffer.truncate(rows)
 
     def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
         """Put the values from `start` on into a new order, leaving snapshots as they are."""
@@ -164,7 +187,18 @@ class CategoryColumn:
     @property
     def nbytes(self) -> int:
         """Bytes in use."""
-        return self._buffer.nbytes + sum(map(len, self._code_of))
+        return self._buffer.nbytes + self._label_bytes
+
+    def _forget_unused(self) -> None:
+        """Give the labels that are left new codes, in the same order."""
+        codes, labels = self._buffer.kept(), list(self._code_of)
+        used, new_codes = np.unique(codes, return_inverse=True)
+        self._code_of = {labels[code]: place for place, code in enumerate(used.tolist())}
+        self._label_bytes = sum(len(label) + _LABEL_BYTES for label in self._code_of)
+        self._buffer = GrowableBuffer(_code_dtype(len(used)), max(self._capacity, len(codes)))
+        self._buffer.append(new_codes)
+        self._dtype = pd.CategoricalDtype(pd.Index(list(self._code_of), dtype=_STR))
+        self._evicted = 0
 
     def _owner(self, codes: npt.NDArray[Any]) -> pd.Series[Any]:
         return pd.Series(pd.Categorical.from_codes(codes, dtype=self._dtype, validate=False), copy=False)
@@ -198,6 +232,8 @@ class ArrowColumn:
         )
         # Like sizes are merged, four at once: a row is copied a few times at most, and few chunks are left.
         while len(chunks) >= _MERGED and len(chunks[-_MERGED]) <= min(2 * len(chunks[-1]), _MERGED_ROWS):
+            if sum(chunk.nbytes for chunk in chunks[-_MERGED:]) > _MERGED_BYTES:
+                break
             chunks[-_MERGED:] = [pa.concat_arrays(chunks[-_MERGED:], _POOL)]
 
     def evict(self, rows: int) -> None:
@@ -205,6 +241,11 @@ class ArrowColumn:
         self._start += rows
         while self._chunks and len(self._chunks[0]) <= self._start:
             self._start -= len(self._chunks.pop(0))
+
+    def truncate(self, rows: int) -> None:
+        """Forget all but the first rows, which nobody has been shown."""
+        self._chunks = [chunk for chunk in self._kept().slice(0, rows).chunks if len(chunk)]
+        self._start = 0
 
     def reorder(self, start: int, order: npt.NDArray[np.int64]) -> None:
         """Put the values from `start` on into a new order, leaving snapshots as they are."""

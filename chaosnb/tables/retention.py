@@ -57,13 +57,13 @@ class Retention(Struct, frozen=True):
             for table in tables:
                 table.evict(-int(-table.rows * (1 - self.bytes / used) // 1))
 
-    def is_due(self, rows: int, age_s: float) -> bool:
-        """Say whether to apply it again, so many rows and seconds of event time after the last time."""
+    def is_due(self, rows: int, age_s: float, size: int) -> bool:
+        """Say whether to apply it again, so many rows, seconds of event time and bytes after the last."""
         if self.rows is not None:
             return rows > _EXCESS * self.rows
         if self.age_s is not None:
             return rows > _ROWS_BETWEEN_LOOKS or age_s > _EXCESS * self.age_s
-        return self.bytes is not None and rows > _ROWS_BETWEEN_LOOKS
+        return self.bytes is not None and (rows > _ROWS_BETWEEN_LOOKS or size > _EXCESS * self.bytes)
 
 
 def parse_retention(retain: str | int | None) -> Retention:

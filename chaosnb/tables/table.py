@@ -66,6 +66,11 @@ class Table:
             if self._pending_rows >= _FLUSH_ROWS:
                 self._flush()
 
+    def flush(self) -> None:
+        """Turn the rows that wait into columns, which take less memory."""
+        with self._lock:
+            self._flush()
+
     def snapshot(self) -> pd.DataFrame:
         """Return the table as a DataFrame, which the caller may change at will.
 
@@ -138,8 +143,13 @@ class Table:
         rows = join_rows(self._pending)
         start = self._rows
         values = {name: extract(rows) for name, extract in self._extract.items()}
-        for name, column in self._columns.items():
-            column.append(values[name])
+        try:
+            for name, column in self._columns.items():
+                column.append(values[name])
+        except BaseException:  # such as out of memory: what has waited waits on, and no column is ahead
+            for column in self._columns.values():
+                column.truncate(start)
+            raise
         self._rows += len(rows.events)
         self._pending, self._pending_rows = [], 0
         self._put_in_order(start, rows.timestamp_us)
