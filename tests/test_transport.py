@@ -279,6 +279,9 @@ class SilentTransport(asyncio.Transport):
         super().__init__()
         self.written = b""
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def write(self, data: Any) -> None:
         self.written += bytes(data)
 
@@ -543,6 +546,82 @@ def test_a_quiet_node_that_answers_pings_is_kept(name: str) -> None:
     async def test() -> None:
         async with node(say) as url, opened(url, name, limits=limits) as link:
             assert await receive(link, 1) == [b"still here"]
+
+    run(test())
+
+
+# -- a node that does not read
+
+
+async def _deaf(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accept the handshake, and read nothing more."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(accept(head))
+
+
+def test_a_node_that_pings_and_never_reads_is_hung_up_on(name: str) -> None:
+    """Else the answers to its pings would pile up without bound."""
+    pings = frame(b"p" * 125, PING) * 500
+    poured = 0
+
+    async def pour(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal poured
+        await _deaf(head, reader, writer)
+        while poured < 50_000_000:
+            writer.write(pings)
+            await writer.drain()
+            poured += len(pings)
+        await asyncio.sleep(10)
+
+    async def test() -> None:
+        limits = Limits(unsent_bytes=100_000, close_timeout_s=0.05)
+        async with raw_node(pour) as url, opened(url, name, limits=limits) as link:
+            got, error = await drain(link)
+            assert (got, error.code) == ([], 1006)
+            assert "does not read" in error.reason
+        assert poured < 50_000_000
+
+    run(test())
+
+
+def test_a_node_that_does_not_read_holds_up_nobody_for_long(name: str) -> None:
+    """Who sends to it is told in time, and so is who waits for frames."""
+
+    async def ignore(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _deaf(head, reader, writer)
+        await asyncio.sleep(10)
+
+    async def test() -> None:
+        limits = Limits(ping_timeout_s=0.05, close_timeout_s=0.05)
+        async with raw_node(ignore) as url, opened(url, name, limits=limits) as link:
+            with pytest.raises(TransportError, match="does not read"):
+                while True:
+                    await link.send("x" * 2_000_000)
+            _, error = await drain(link)
+            assert "does not read" in error.reason
+
+    run(test())
+
+
+def test_closing_does_not_wait_for_a_node_that_does_not_read(name: str) -> None:
+    """Not even while something is held up that was to be sent."""
+
+    async def ignore(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _deaf(head, reader, writer)
+        await asyncio.sleep(10)
+
+    async def send(link: Transport) -> None:
+        while True:
+            await link.send("x" * 2_000_000)
+
+    async def test() -> None:
+        async with raw_node(ignore) as url, opened(url, name, limits=SHORT) as link:
+            sending = asyncio.ensure_future(send(link))
+            await asyncio.sleep(0.1)
+            await asyncio.wait_for(link.close(), 2)
+            with pytest.raises(TransportError):
+                await sending
 
     run(test())
 

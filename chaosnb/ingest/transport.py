@@ -25,6 +25,7 @@ from chaosnb.ingest.closing import parse_retry_after
 from chaosnb.protocol.events import Frame
 
 __all__ = [
+    "UNREAD",
     "Connect",
     "Inbox",
     "Limits",
@@ -38,6 +39,8 @@ __all__ = [
 
 TransportName = Literal["websockets", "picows"]
 
+UNREAD: Final = "the node does not read what it is sent"
+
 _TOO_LONG: Final = 1009
 
 
@@ -48,7 +51,7 @@ class Transport(Protocol):
         """Wait for frames and return all that are there; raise `TransportError` once the link is down."""
 
     async def send(self, text: str) -> None:
-        """Send one text message; raise `TransportError` if the link is down."""
+        """Send one text message; raise `TransportError` if the link is down, or if the node does not read."""
 
     async def close(self) -> None:
         """Close the link, which ends a `receive` that waits; calling it again does nothing."""
@@ -73,9 +76,11 @@ class Limits(Struct, frozen=True, kw_only=True):
     -----
     `open_timeout_s` is for connecting and all handshakes, `close_timeout_s` for the node's answer to a
     close, both in seconds. A node that does not answer a ping, sent after `ping_interval_s`, within
-    `ping_timeout_s` (at most `ping_interval_s`) is taken for dead. A message longer than `message_bytes` ends
-    the link with close code 1009. The socket is not read while more than `waiting_frames` frames or about
-    `waiting_bytes` bytes wait for `Transport.receive`: then the node has to wait, too.
+    `ping_timeout_s` (at most `ping_interval_s`) is taken for dead, and so is one that does not read: for
+    whom more than `unsent_bytes` wait, such as answers to its pings, or who holds up what is sent for longer
+    than `ping_timeout_s`. A message longer than `message_bytes` ends the link with close code 1009. The
+    socket is not read while more than `waiting_frames` frames or about `waiting_bytes` bytes wait for
+    `Transport.receive`: then the node has to wait, too.
     """
 
     open_timeout_s: float = 10.0
@@ -85,6 +90,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     message_bytes: int = 2**20
     waiting_frames: int = 20_000
     waiting_bytes: int = 2**24
+    unsent_bytes: int = 2**20
 
 
 class Inbox:

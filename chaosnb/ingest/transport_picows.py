@@ -18,8 +18,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from chaosnb.errors import TransportError
-from chaosnb.ingest.address import check_redirect
-from chaosnb.ingest.transport import Inbox, Limits, describe, refusal
+from chaosnb.ingest.address import check_redirect, shown_url
+from chaosnb.ingest.transport import UNREAD, Inbox, Limits, describe, refusal
 from chaosnb.protocol.events import Frame
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ async def connect_picows(
             raise refusal(int(error.response.status), retry_after, wall_ns()) from error
         if isinstance(error, picows.WSHandshakeError):
             raise TransportError(f"the WebSocket handshake failed: {error}") from error
+        if isinstance(error, picows.WSInvalidURL):  # its text holds all of the address
+            raise TransportError(f"{shown_url(error.url)} is no node's address") from None
         # The ValueError comes of a redirect to what is no address.
         if isinstance(error, OSError | picows.WSError | ValueError):
             raise TransportError(describe(error)) from error
@@ -205,7 +207,11 @@ class _Receiver:
 
     async def send(self, text: str) -> None:
         """Send one text message."""
-        await self._writable.wait()
+        try:
+            async with asyncio.timeout(self._limits.ping_timeout_s):
+                await self._writable.wait()
+        except TimeoutError:
+            self._hang_up()
         if self.transport.is_disconnected or self.transport.is_close_frame_sent:
             raise self.inbox.loss or TransportError("the connection is closing")
         self.transport.send(self._text, text.encode())
@@ -229,6 +235,11 @@ class _Receiver:
         with suppress(Exception):
             await self.transport.wait_disconnected()
 
+    def _hang_up(self) -> None:
+        """End the link with a node that does not read."""
+        self.inbox.lose(UNREAD, _ABNORMAL)
+        self.transport.disconnect(graceful=False)
+
     def _end_read(self) -> None:
         self.inbox.note(self._size)
         self._size = self._now_ns = 0
@@ -247,6 +258,8 @@ class _Receiver:
             transport.disconnect()
         elif kind == _PING:
             transport.send_pong(frame.get_payload_as_bytes())
+            if transport.underlying_transport.get_write_buffer_size() > self._limits.unsent_bytes:
+                self._hang_up()
         elif kind != _PONG:
             self._join(frame)
 

@@ -7,6 +7,7 @@ in order, so that it never notices.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
@@ -15,13 +16,20 @@ from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
 from websockets.frames import Opcode
 from websockets.protocol import State
 
 from chaosnb.errors import TransportError
-from chaosnb.ingest.address import check_redirect, is_loopback
-from chaosnb.ingest.transport import Inbox, Limits, describe, refusal
+from chaosnb.ingest.address import check_redirect, is_loopback, shown_url
+from chaosnb.ingest.transport import UNREAD, Inbox, Limits, describe, refusal
 from chaosnb.protocol.events import Frame
 
 __all__ = ["FrameConnection", "WebsocketsTransport", "connect_websockets"]
@@ -31,6 +39,7 @@ _FIN: Final = 0x80
 _MASKED: Final = 0x80
 _FIRST_CONTROL: Final = 0x8
 _HEAD_END: Final = b"\r\n\r\n"
+_ABNORMAL: Final = 1006
 
 # At DEBUG the library logs the handshake, with whatever secret the URL carries.
 _log: Final = logging.getLogger("chaosnb.websocket")
@@ -79,6 +88,13 @@ async def connect_websockets(
         raise refusal(answer.status_code, _first(answer.headers, "Retry-After"), wall_ns()) from error
     except InvalidHandshake as error:
         raise TransportError(f"the WebSocket handshake failed: {error}") from error
+    except InvalidURI as error:  # its text holds the whole address, with all that is secret
+        raise TransportError(f"{shown_url(error.uri)} is no node's address: {error.msg}") from None
+    except InvalidProxy:
+        raise TransportError(
+            "the address of the proxy in this machine's settings is not valid; a valid one is "
+            "'http://host:port', or 'http://user:password@host:port'"
+        ) from None
     except (
         OSError,
         WebSocketException,
@@ -141,6 +157,7 @@ class FrameConnection(ClientConnection):
         )
         self._wall_ns = wall_ns
         self._now_ns = 0
+        self._limits = limits
         self._longest = limits.message_bytes
         self._dropping = False
         # The end of the HTTP head is looked for across chunks: its last bytes so far.
@@ -173,8 +190,21 @@ class FrameConnection(ClientConnection):
         if data:
             self._split(data)
         self.inbox.note(size)
+        if self.transport.get_write_buffer_size() > self._limits.unsent_bytes:
+            self.inbox.lose(UNREAD, _ABNORMAL)
+            self.transport.abort()
         if self.protocol.state is State.CLOSING:
             self._note_loss("")
+
+    async def drain(self) -> None:
+        """Wait until the node has read enough; the library would wait for ever, also to ping or to close."""
+        limits, is_open = self._limits, self.protocol.state is State.OPEN
+        try:
+            async with asyncio.timeout(limits.ping_timeout_s if is_open else limits.close_timeout_s):
+                await super().drain()
+        except TimeoutError:
+            self.inbox.lose(UNREAD, _ABNORMAL)
+            raise
 
     def process_event(self, event: Any) -> None:
         """Keep the messages that the library has read; leave the handshake and control frames to it."""
@@ -200,7 +230,7 @@ class FrameConnection(ClientConnection):
         # What was sent first is the cause: ours, if the node broke a limit or did not answer pings.
         cause = received if sent is None or self.protocol.close_rcvd_then_sent else sent
         if cause is None:
-            self.inbox.lose(otherwise, 1006)
+            self.inbox.lose(otherwise, _ABNORMAL)
         else:
             self.inbox.lose(cause.reason, int(cause.code))
 
