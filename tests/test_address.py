@@ -46,6 +46,26 @@ def test_the_error_about_an_address_holds_none_of_its_secrets() -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("ws://hunter2@node/ws/v1", "user:password@host"),
+        ("ws://me:hunter2@node/ws/v1#part", "'%23'"),
+        ("ws://node/?token=hunter2#part", "'%23'"),
+        ("ws://node/#hunter2", "'%23'"),
+        ("ws://me#hunter2@node", "'%23'"),
+        ("me:hunter2@node:3000", "ws://host:port/ws/v1"),
+    ],
+)
+def test_an_address_that_no_transport_takes_is_refused_without_its_secrets(wrong: str, hint: str) -> None:
+    """At once, and not by a transport, which would say the whole address."""
+    with pytest.raises(ValueError, match=hint) as caught:
+        check_url(wrong)
+    assert "hunter2" not in str(caught.value)
+    # A password with a slash in it ends the host there.
+    assert shown_url("ws://me/hunter2@node") == "(unreadable)"
+
+
 def test_the_http_interface_is_at_the_same_host_and_port() -> None:
     """Without user and password, and with TLS where the WebSocket has it."""
     assert http_base("ws://me:pw@localhost:3000/ws/v1") == "http://localhost:3000/api/v1"

@@ -20,8 +20,10 @@ import chaosnb
 from chaosnb.endpoint import Endpoint
 from chaosnb.ingest.connection import Connection
 from chaosnb.ingest.session import Session
+from chaosnb.ingest.transport import connect_websocket
 from chaosnb.protocol.events import Frame
 from chaosnb.protocol.signing import KEY_VARIABLE
+from tests.websocket_server import raw_node
 
 LOGGERS = (
     *("", "asyncio", "websockets", "websockets.client", "picows"),
@@ -188,6 +190,64 @@ def test_no_traceback_of_a_stream_shows_the_key(key: str) -> None:
     texts = [with_locals(error) for error in (*failures, closed.value, died.value)]
     assert "out of order" in texts[-1]
     assert leaks(key, *texts) == []
+
+
+@pytest.mark.parametrize("transport", ["websockets", "picows"])
+@pytest.mark.parametrize(
+    "location", ["/ws/v1?token=hunter2#x", "//hunter2@{host}/ws/v1", "//me:hunter2@{host}/ws/v1#x"]
+)
+def test_an_address_that_a_node_redirects_to_is_told_without_its_secrets(
+    transport: str, location: str
+) -> None:
+    """The libraries' errors hold the whole of it, and stand in incidents and in what is printed."""
+    asked: list[bytes] = []
+
+    async def redirect(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host = head.split(b"Host: ")[1].split(b"\r\n")[0].decode()
+        asked.append(head)
+        target = location.format(host=host)
+        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+
+    async def test() -> None:
+        async with raw_node(redirect) as url:
+            with pytest.raises(chaosnb.ChaosnbError) as caught:
+                await connect_websocket(url, name=transport)  # type: ignore[arg-type]
+            assert "hunter2" not in f"{caught.value} {caught.value!r}"
+            assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+    asyncio.run(asyncio.wait_for(test(), 10))
+    assert asked
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["ftp://me:hunter2@proxy", "http://hunter2@proxy", "http://me:hunter2@proxy/?q", "hunter2:x@proxy:80"],
+)
+def test_a_proxy_that_is_not_valid_is_told_without_its_secrets(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its address comes from the environment, often with a password."""
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("wss_proxy", proxy)
+    with pytest.raises(chaosnb.ChaosnbError, match="proxy") as caught:
+        asyncio.run(asyncio.wait_for(connect_websocket("wss://node.example/ws/v1"), 10))
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_stream_to_an_address_with_credentials_shows_none_of_them(
+    key: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where nothing answers, and in whatever it says and writes about that."""
+    url = "ws://me:hunter2@127.0.0.1:9/ws/v1?token=s3cret"
+    with chaosnb.stream("network", url=url) as s:
+        s.wait(until=lambda s: len(s.incidents) > 1, timeout=10)
+        shown = [str(one) for one in (*everything(s), *everything(s.status), s.incidents.to_csv())]
+        s.export(tmp_path / "all", format="jsonl")
+    shown += [*capfd.readouterr(), *(path.read_text() for path in tmp_path.rglob("*.*"))]
+    assert any("refused" in text for text in shown)
+    assert [text for text in shown if "hunter2" in text or "s3cret" in text] == []
 
 
 CELLS = [

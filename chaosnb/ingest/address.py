@@ -28,7 +28,7 @@ def check_url(url: str) -> str:
     Raises
     ------
     ValueError
-        If it is no WebSocket URL.
+        If it is no WebSocket URL, has a fragment, or a user without a password.
 
     Examples
     --------
@@ -40,6 +40,16 @@ def check_url(url: str) -> str:
         raise ValueError(
             f"{shown_url(url)!r} is no node's address; use 'ws://host:port/ws/v1', 'wss://…', or 'devnet' "
             "for a simulated node in this process"
+        )
+    if parts.fragment:
+        raise ValueError(
+            f"{shown_url(url)!r} is followed by '#…', which no node's address has; write a '#' within a "
+            "password or a token as '%23'"
+        )
+    if parts.username is not None and parts.password is None:
+        raise ValueError(
+            f"the address of {shown_url(url)!r} has a user without a password; give both, as in "
+            "'wss://user:password@host/ws/v1', or neither"
         )
     return urlunsplit(parts._replace(path=parts.path if parts.path.strip("/") else _WEBSOCKET_PATH))
 
@@ -66,7 +76,8 @@ def shown_url(url: str) -> str:
     'wss://node.example/ws/v1'
     """
     parts = _split(url)
-    if parts is None:
+    # An "@" further on is the end of a user or password that was not escaped.
+    if parts is None or "@" in parts.path + parts.fragment:
         return "(unreadable)"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
