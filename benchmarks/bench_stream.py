@@ -33,9 +33,9 @@ _NAMES = {
 _TIMEOUT_S = 600
 
 
-def run_client(blaster: Blaster, name: str, events: int) -> dict[str, Any] | None:
+def run_client(blaster: Blaster, name: str, events: int, *more: str) -> dict[str, Any] | None:
     """Run one contender in a fresh process; None if what it needs is not installed."""
-    command = [sys.executable, str(HERE / "stream_clients.py"), name, str(blaster.port), str(events)]
+    command = [sys.executable, str(HERE / "stream_clients.py"), name, str(blaster.port), str(events), *more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         guard = threading.Timer(_TIMEOUT_S, process.kill)
         guard.start()

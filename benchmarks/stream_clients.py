@@ -200,6 +200,18 @@ def streamz(port: int, events: int) -> None:
     asyncio.run(run())
 
 
+def chaosnb_recorded(port: int, events: int, folder: str) -> None:
+    """Stream as `chaosnb_websockets` does, and record."""
+    _chaosnb(port, events, "websockets", folder)
+
+
+def replay(folder: str, events: int) -> None:
+    """Load a recording into tables, as fast as that goes."""
+    watch = Stopwatch()
+    rows = sum(map(len, chaosnb.replay(folder, quiet=True).frames().values()))
+    watch.done(rows=rows, refreshes=1)
+
+
 CONTENDERS: dict[str, Callable[[int, int], None]] = {
     "sink": sink,
     "counting": counting,
@@ -212,9 +224,9 @@ CONTENDERS: dict[str, Callable[[int, int], None]] = {
 }
 
 
-def _chaosnb(port: int, events: int, transport: str) -> None:
+def _chaosnb(port: int, events: int, transport: str, folder: str | None = None) -> None:
     url = f"ws://127.0.0.1:{port}/ws/v1"
-    with chaosnb.stream(_TOPICS, url=url, transport=transport) as stream:
+    with chaosnb.stream(_TOPICS, url=url, transport=transport, record=folder) as stream:
         stream.wait(until=lambda s: s.status.state == "live", timeout=30)
         watch = Stopwatch()
         rows = refreshes = 0
@@ -223,7 +235,8 @@ def _chaosnb(port: int, events: int, transport: str) -> None:
                 stream.wait(events=events - rows, timeout=REFRESH_S)
             rows = sum(map(len, stream.frames().values()))
             refreshes += 1
-        watch.done(rows=rows, refreshes=refreshes)
+    # A recording is compressed and on disk only now.
+    watch.done(rows=rows, refreshes=refreshes)
 
 
 async def _collected(
@@ -269,4 +282,9 @@ def _typed(frame: Any) -> Any:
 
 
 if __name__ == "__main__":
-    CONTENDERS[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))
+    if sys.argv[1] == "replay":
+        replay(sys.argv[2], int(sys.argv[3]))
+    elif sys.argv[1] == "chaosnb-recorded":
+        chaosnb_recorded(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    else:
+        CONTENDERS[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))

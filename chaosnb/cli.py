@@ -1,4 +1,4 @@
-"""The command line: ``python -m chaosnb devnet`` and ``record``."""
+"""The command line: ``python -m chaosnb devnet``, ``record``, ``info``, ``verify`` and ``repair``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from chaosnb import __version__
 from chaosnb.errors import ChaosnbError
@@ -43,6 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     devnet.set_defaults(run=_run_devnet)
     _add_record(commands.add_parser("record", help="record what a node sends, until interrupted"))
+    for name, run, help in (
+        ("info", _run_info, "say what is in a recording"),
+        ("verify", _run_verify, "read all of a recording; the exit code is 1 if it is damaged"),
+        ("repair", _run_repair, "copy what is whole of a recording that is damaged"),
+    ):
+        command = commands.add_parser(name, help=help)
+        command.add_argument("recording", type=Path)
+        command.set_defaults(run=run)
+    command.add_argument(
+        "-o", "--output", type=Path, help="the copy (default: run.mended.chaos of run.chaos)"
+    )
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -127,6 +139,33 @@ def _run_record(options: argparse.Namespace) -> None:
     asyncio.run(record())
     if is_terminal and not options.quiet:
         print(file=sys.stderr)
+
+
+def _run_info(options: argparse.Namespace) -> None:
+    from chaosnb.store.inspection import inspect
+
+    print(inspect(options.recording).text())
+
+
+def _run_verify(options: argparse.Namespace) -> None:
+    from chaosnb.store.inspection import inspect
+
+    summary = inspect(options.recording)
+    if summary.damage is not None:
+        raise SystemExit(f"chaosnb: {summary.damage}")
+    torn = f"; {summary.torn_bytes:,} bytes at its end are no whole record" if summary.torn_bytes else ""
+    print(f"{options.recording} is whole: {summary.frames:,} messages in {summary.records:,} records{torn}")
+
+
+def _run_repair(options: argparse.Namespace) -> None:
+    from chaosnb.store.inspection import mend
+
+    name = options.recording.name
+    target = options.output or options.recording.with_name(f"{name.removesuffix('.chaos')}.mended.chaos")
+    mended = mend(options.recording, target)
+    for place in mended.places:
+        print(f"damaged at {place}")
+    print(f"{target} has {mended.kept:,} records; {mended.lost:,} are lost")
 
 
 def _run_devnet(options: argparse.Namespace) -> None:

@@ -115,6 +115,7 @@ class Stream(Dataset):
         self._told = False
         self._thread = LoopThread("chaosnb-stream")
         self._running = self._thread.submit(_pump(connection, capture))
+        self._running.add_done_callback(lambda _: capture.changed.set())
         self._end = weakref.finalize(self, _end, self._thread, endpoint, recorder)
         if endpoint.recording is None:
             self._say_if_unreachable()

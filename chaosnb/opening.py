@@ -197,7 +197,7 @@ def replay(
         Path(recording), speed=speed, start_ns=start_ns, end_ns=end_ns, clock=clock, on_incident=capture.note
     )
     over = Stream(endpoint=source, session=source.session, connection=source, capture=capture, clock=clock)
-    return _caught_up(over, source, quiet) if speed is None else over
+    return _caught_up(over, source, capture, quiet) if speed is None else over
 
 
 def follow(
@@ -221,7 +221,7 @@ def follow(
     capture = Capture(clock.monotonic, parse_retention(retain), lambda: source.now_ns())
     source = Replay(Path(recording), following=True, clock=clock, on_incident=capture.note)
     over = Stream(endpoint=source, session=source.session, connection=source, capture=capture, clock=clock)
-    return _caught_up(over, source, quiet)
+    return _caught_up(over, source, capture, quiet)
 
 
 def open_recorder(
@@ -250,7 +250,7 @@ def open_recorder(
     )
 
 
-def _caught_up(over: Stream, source: Replay, quiet: bool) -> Stream:
+def _caught_up(over: Stream, source: Replay, capture: Capture, quiet: bool) -> Stream:
     """Return the stream once all that is recorded is in it; raise why it cannot be."""
     from chaosnb.notebook.progress import wait_with_progress
     from chaosnb.notebook.terminal import guard_terminal
@@ -261,7 +261,8 @@ def _caught_up(over: Stream, source: Replay, quiet: bool) -> Stream:
         return over.closed or (source.following and source.caught_up)
 
     try:
-        wait_with_progress(loaded, lambda: source.progress, f"loading {source.recording}", quiet=quiet)
+        title = f"loading {source.recording}"
+        wait_with_progress(loaded, capture.changed, lambda: source.progress, title, quiet=quiet)
     finally:
         # What follows nothing has no more to wait for.
         if over.closed or not source.following:

@@ -409,7 +409,7 @@ def test_long_loading_shows_how_far_it_is(
     monkeypatch.setitem(sys.modules, "tqdm.auto", SimpleNamespace(tqdm=Bar) if with_tqdm else None)
     monkeypatch.setattr("chaosnb.notebook.progress._SHOWN_AFTER_S", 0.01)
     steps = iter([False] * 4 + [True] * 9)
-    wait_with_progress(lambda: next(steps), lambda: 0.25, "loading run.chaos")
+    wait_with_progress(lambda: next(steps), threading.Event(), lambda: 0.25, "loading run.chaos")
     if with_tqdm:
         assert shown[0] == "loading run.chaos"
         assert {25, 100, "closed"} <= set(shown)

@@ -19,20 +19,26 @@ _PLAIN_EVERY_S: Final = 5.0
 
 
 def wait_with_progress(
-    done: Callable[[], bool], progress: Callable[[], float], title: str, *, quiet: bool = False
+    done: Callable[[], bool],
+    wake: threading.Event,
+    progress: Callable[[], float],
+    title: str,
+    *,
+    quiet: bool = False,
 ) -> None:
     """Block until `done()`; where that takes over two seconds, show how far it is, from 0 to 1.
 
+    `wake` is set by others when something changed.
+
     Examples
     --------
-    >>> wait_with_progress(lambda: True, lambda: 1.0, "loading")
+    >>> wait_with_progress(lambda: True, threading.Event(), lambda: 1.0, "loading")
     """
-    never = threading.Event()
-    if wait_until(done, never, None if quiet else _SHOWN_AFTER_S):
+    if wait_until(done, wake, None if quiet else _SHOWN_AFTER_S):
         return
     bar = _Bar(title)
     try:
-        while not wait_until(done, never, 0.2):
+        while not wait_until(done, wake, 0.2):
             bar.show(progress())
         bar.show(1.0)
     finally:

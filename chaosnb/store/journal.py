@@ -44,6 +44,7 @@ from chaosnb.store.segments import SegmentBytes, open_segment, segments
 
 __all__ = [
     "FORMAT",
+    "RECORD_START",
     "JournalReader",
     "Opened",
     "Record",
@@ -53,13 +54,16 @@ __all__ = [
     "encode_frames",
     "encode_note",
     "encode_record",
+    "read_head",
+    "read_record",
     "seed_of",
 ]
 
 FORMAT: Final = "chaosnb-journal-1"
 """What a segment's head says of its own form."""
 # Not only after a line end, since that may be what is damaged.
-_START: Final = re.compile(rb"(?=[0-9a-f]{8} \d{1,12} \d{1,20} \d{1,20} [a-z] )")
+RECORD_START: Final = re.compile(rb"(?=[0-9a-f]{8} \d{1,12} \d{1,20} \d{1,20} [a-z] )")
+"""What a record begins with."""
 _LONGEST_START: Final = 96
 _CHUNK: Final = 2**22
 _NEWER: Final = "it was written by a newer chaosnb; install that one to read it"
@@ -271,7 +275,7 @@ class JournalReader:
         """Return the record that begins at this place and where it ends, if it is whole and right."""
         if self.offset == 0 and not self._begins(data):
             return None
-        found = _read_record(data, place, self._seed)
+        found = read_record(data, place, self._seed)
         if found is not None and self.number and found[0].number != self.number + 1:
             missing = f"{self.number + 1:,} to {found[0].number - 1:,}"
             self._fail(f"records {missing} are missing before it")
@@ -281,8 +285,8 @@ class JournalReader:
 
     def _begins(self, data: bytes) -> bool:
         """Say whether a segment's head stands here, and take it in."""
-        head = _read_head(data)
-        if head is None or _read_record(data, 0, seed := seed_of(head.recording)) is None:
+        head = read_head(data)
+        if head is None or read_record(data, 0, seed := seed_of(head.recording)) is None:
             return False
         if self.head is not None and head.recording != self.head.recording:
             self._fail("it belongs to another recording")
@@ -295,8 +299,8 @@ class JournalReader:
         """Say whether there is a record in what cannot be read, so that it is no torn end."""
         if self.offset == 0:
             return b"\n" in rest
-        for match in _START.finditer(rest):
-            found = _read_record(rest, match.start(), self._seed)
+        for match in RECORD_START.finditer(rest):
+            found = read_record(rest, match.start(), self._seed)
             if found is not None and found[0].number > self.number:
                 return True
         return False
@@ -307,7 +311,8 @@ class JournalReader:
         raise RecordingDamagedError(str(self._folder), name, self.offset, what)
 
 
-def _read_head(data: bytes) -> SegmentHead | None:
+def read_head(data: bytes) -> SegmentHead | None:
+    """Return what a segment says of itself at its beginning, unchecked; None if that cannot be read."""
     parts = data[: 2**16].split(b" ", 5)
     try:
         head = _decode_head(parts[5][: int(parts[1])])
@@ -316,7 +321,8 @@ def _read_head(data: bytes) -> SegmentHead | None:
     return head
 
 
-def _read_record(data: bytes, place: int, seed: int) -> tuple[Record, int] | None:
+def read_record(data: bytes, place: int, seed: int) -> tuple[Record, int] | None:
+    """Return the record at a place and where it ends; None unless a whole and right one begins there."""
     parts = data[place : place + _LONGEST_START].split(b" ", 5)
     if len(parts) < 6 or not parts[1].isdigit():
         return None
