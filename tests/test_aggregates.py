@@ -15,7 +15,8 @@ from chaosnb.ingest.session import Batch
 from chaosnb.protocol import events as ev
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.protocol.schema import TABLES
-from chaosnb.tables.aggregates import AGGREGATES, Aggregates, BucketSums, LabelCounts, LastScores, Throughput
+from chaosnb.tables.aggregates import AGGREGATES, Aggregates, LabelCounts, LastScores, Throughput
+from chaosnb.tables.buckets import BucketSums
 from chaosnb.tables.table import Table
 from tests.event_strategies import START_US, batch_of, events, new_session, slices
 

@@ -39,6 +39,20 @@ class FakeStream:
     exported: list[tuple[str, str]] = field(default_factory=list)
     failing: dict[str, Exception] = field(default_factory=dict)
     folder: Path = Path("capture")
+    topics: tuple[str, ...] = ("blocks", "consensus")
+    chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def personalities(self) -> dict[str, str]:
+        return {"a": "chaotic", "b": "lawful", HOSTILE: HOSTILE}
+
+    def subscribe(self, topics: str) -> None:
+        if "subscribe" in self.failing:
+            raise self.failing["subscribe"]
+        self.topics += (topics,)
+
+    def unsubscribe(self, topics: str) -> None:
+        self.topics = tuple(topic for topic in self.topics if topic != topics)
 
     @property
     def status(self) -> Status:
@@ -54,8 +68,11 @@ class FakeStream:
         start_us = 1_772_323_201_000_000  # 2026-03-01T00:00:01Z
         return gap_frame([Gap(start_us, start_us + 1_000_000, "disconnected", ("blocks",), "possible")])
 
-    def aggregate_arrays(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+    def aggregate_arrays(
+        self, name: str, window_s: float | None = 600, points: int = 300, **how: Any
+    ) -> pd.DataFrame:
         self.asked.append((name, window_s))
+        self.chosen[name] = how
         if name in self.failing:
             raise self.failing[name]
         time = pd.date_range("2026-03-01", periods=self.seconds, freq="s", tz="UTC", unit="us")
@@ -74,7 +91,8 @@ class FakeStream:
         }
         return pd.DataFrame({"time": time, **columns[name]})
 
-    def export(self, folder: str, format: str = "parquet") -> Path:
+    def export(self, folder: str, format: str = "parquet", *, quiet: bool = False) -> Path:
+        assert quiet
         self.exported.append((folder, format))
         if "export" in self.failing:
             raise self.failing["export"]
@@ -189,6 +207,7 @@ def test_agents_can_be_chosen_and_the_choice_outlives_new_agents(stream: FakeStr
     dashboard = Dashboard(stream, fps=10)
     control = dashboard.controls.agents
     assert control.options == tuple((agent, agent) for agent in sorted(stream.agents))
+    assert dashboard.controls.personalities.options == ((HOSTILE,) * 2, ("chaotic",) * 2, ("lawful",) * 2)
     assert titles(dashboard)["reputation"] == "Reputation: top movers"
     control.value = ("b",)
 
@@ -202,6 +221,71 @@ def test_agents_can_be_chosen_and_the_choice_outlives_new_agents(stream: FakeStr
     assert drawn() == ["b"]
     control.value = ()
     until(lambda: set(drawn()) == {"a", "b", "c"})
+    dashboard.close()
+
+
+def test_a_choice_filters_every_plot_and_says_so(stream: FakeStream) -> None:
+    """Each aggregate is asked for the chosen alone, and each title tells; 'Show all' ends it."""
+    dashboard = Dashboard(stream, fps=10)
+    controls = dashboard.controls
+    assert all(how["agents"] == how["personalities"] == () for how in stream.chosen.values())
+    assert not any("chosen" in title for title in titles(dashboard).values())
+    controls.personalities.value, controls.agents.value = ("chaotic",), ("a",)
+    until(lambda: all("chosen agents" in title for title in titles(dashboard).values()))
+    assert "reported: all" in titles(dashboard)["tps"]
+    for how in stream.chosen.values():
+        assert how == {"resolution_s": None, "agents": ("a",), "personalities": ("chaotic",)}
+    controls.everyone.click()
+    assert (controls.personalities.value, controls.agents.value) == ((), ())
+    until(lambda: not any("chosen" in title for title in titles(dashboard).values()))
+    dashboard.close()
+
+
+def test_the_resolution_is_what_the_stream_is_asked_for(stream: FakeStream) -> None:
+    dashboard = Dashboard(stream, fps=10)
+    resolution = dashboard.controls.resolution
+    assert resolution.label == "automatic"
+    resolution.label = "15 s"
+    until(lambda: {how["resolution_s"] for how in stream.chosen.values()} == {15.0})
+    dashboard.close()
+
+
+def test_a_node_with_agents_without_end_does_not_flood_the_page(stream: FakeStream) -> None:
+    """The choice has an end, also where names have none, and holds what is chosen already."""
+    dashboard = Dashboard(stream, fps=10)
+    controls = dashboard.controls
+    controls.agents.value = ("b",)
+    names = ["a" * 5000, *(f"agent-{number:05}" for number in range(9_000))]
+    controls.offer([], names)
+    assert len(controls.agents.options) == 501
+    assert max(len(shown) for shown, _ in controls.agents.options) < 70
+    assert controls.agents.value == ("b",)
+    dashboard.close()
+
+
+def test_topics_are_switched_and_shown_as_they_are(stream: FakeStream) -> None:
+    dashboard = Dashboard(stream, fps=10)
+    boxes = dashboard.controls.topics
+    assert [topic for topic, box in boxes.items() if box.value] == ["blocks", "consensus"]
+    boxes["memes"].value = True
+    until(lambda: "memes" in stream.topics)
+    boxes["blocks"].value = False
+    until(lambda: set(stream.topics) == {"consensus", "memes"})
+    # Switched elsewhere, as by `s.subscribe("social")` in a cell.
+    stream.topics = ("consensus", "social")
+    until(lambda: boxes["social"].value and not boxes["memes"].value)
+    stream.closed = True
+    until(lambda: all(box.disabled for box in boxes.values()))
+    dashboard.close()
+
+
+def test_a_topic_that_cannot_be_switched_is_said_and_set_back(stream: FakeStream) -> None:
+    dashboard = Dashboard(stream, fps=10)
+    stream.failing["subscribe"] = RuntimeError(f"no link {HOSTILE}")
+    dashboard.controls.topics["memes"].value = True
+    until(lambda: "topics could not be switched" in dashboard.controls.problems.value)
+    until(lambda: not dashboard.controls.topics["memes"].value)
+    assert "<img" not in dashboard.controls.problems.value
     dashboard.close()
 
 
@@ -224,6 +308,7 @@ def test_export_writes_where_it_is_told_and_says_so(stream: FakeStream, tmp_path
     controls.folder.value, controls.format.value = "out", "csv"
     controls.export.click()
     until(lambda: "1 file written to" in controls.message.value)
+    assert str(stream.folder) in controls.message.value
     assert stream.exported == [("out", "csv")]
     assert not controls.export.disabled
     dashboard.close()

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 import chaosnb
@@ -73,12 +72,12 @@ class Broken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def aggregate_arrays(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+    def aggregate_arrays(self, name: str, *args: Any, **how: Any) -> dict[str, Any]:
         if name in self._faults:
             raise RuntimeError(self._faults[name])
-        return self._stream.aggregate_arrays(name, window_s, points)
+        return self._stream.aggregate_arrays(name, *args, **how)
 
-    def export(self, folder: str, format: str = "parquet") -> Path:
+    def export(self, folder: str, format: str = "parquet", *, quiet: bool = False) -> Path:
         raise OSError(self._faults["export"])
 
 
@@ -144,6 +143,34 @@ def test_chosen_agents_are_drawn_instead_of_the_movers(stream: chaosnb.Stream, b
     wait_for(lambda: "movers" in live.static()["layout"]["title"]["text"])
 
 
+def test_a_personality_alone_is_shown_in_all_plots(stream: chaosnb.Stream, board: Dashboard) -> None:
+    """Votes, words, blocks and scores of its agents, and of no others."""
+    kind, others = "chaotic", "lawful"
+    wait_for(lambda: kind in dict(board.controls.personalities.options))
+    board.controls.personalities.value = (kind,)
+    live = board.plots["decisions"]
+    wait_for(lambda: "chosen agents" in live.static()["layout"]["title"]["text"])
+    stream.close()
+    wait_for(lambda: not writers())
+    votes = stream.block_validation.query("validator_personality == @kind")["decision"].value_counts()
+    shown = {trace["name"]: trace["y"] for trace in live.static()["data"]}
+    assert sum(shown["approve"]) == votes["approve"] > 0
+    own = {agent for agent, its in stream.personalities.items() if its == kind}
+    drawn = {trace["name"] for trace in board.plots["reputation"].static()["data"]}
+    assert drawn <= own
+    assert others in stream.personalities.values()
+
+
+def test_topics_are_switched_on_the_stream(stream: chaosnb.Stream, board: Dashboard) -> None:
+    """What is checked is subscribed to, without a new stream."""
+    assert len(stream.meme_posted) == 0
+    board.controls.topics["memes"].value = True
+    wait_for(lambda: "memes" in stream.topics and len(stream.meme_posted))
+    board.controls.topics["social"].value = False
+    wait_for(lambda: "social" not in stream.topics)
+    assert board.controls.problems.value == ""
+
+
 def test_export_writes_files_and_says_where(
     tmp_path: Path, board: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +182,7 @@ def test_export_writes_files_and_says_where(
     wait_for(lambda: "written" in board.controls.message.value)
     assert (tmp_path / "a&b" / "block_validation.csv").stat().st_size > 0
     files = sum(path.is_file() for path in (tmp_path / "a&b").rglob("*"))
-    assert board.controls.message.value == f"{files} files written to a&amp;b"
+    assert board.controls.message.value == f"{files} files written to {tmp_path}/a&amp;b"
     wait_for(lambda: not board.controls.export.disabled)
 
 

@@ -7,29 +7,31 @@ the socket.
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import ipywidgets as widgets
 
-from chaosnb.figures import FIGURES, Columns
+from chaosnb.figures import FIGURES
 from chaosnb.notebook.controls import WINDOWS, Controls, release
-from chaosnb.notebook.display import escape, problem_html, status_html, status_text
+from chaosnb.notebook.display import problem_html, status_html, status_text
+from chaosnb.notebook.errands import Board, Errands
 from chaosnb.notebook.grid import grid
 from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, has_kernel
 from chaosnb.notebook.source import Source, figure_of, interval_s
 from chaosnb.notebook.writer import Writer
-from chaosnb.text import printable
+from chaosnb.tables.aggregates import AGGREGATES
 
 __all__ = ["Dashboard", "Source", "plot"]
 
 _STATUS_EVERY_S: Final = 1.0
 _SETTLED_S: Final = 2.0
 _JOIN_S: Final = 2.0
+# What the network reports of itself does not say whose it is.
+_NARROWED: Final = {"tps": "observed: chosen agents; reported: all"}
 
 
 class Dashboard:
@@ -39,7 +41,7 @@ class Dashboard:
 
     Parameters
     ----------
-    stream : Source
+    stream : Board
         The stream to show, as `chaosnb.stream` returns it.
     fps : float
         How often a second to look for something new, at most 10.
@@ -56,7 +58,7 @@ class Dashboard:
         The widgets for what can be set.
     """
 
-    def __init__(self, stream: Source, *, fps: float = 4.0, window_s: float | None = 600.0) -> None:
+    def __init__(self, stream: Board, *, fps: float = 4.0, window_s: float | None = 600.0) -> None:
         pause_s = interval_s(fps)
         if window_s not in WINDOWS.values():
             choices = ", ".join(map(str, WINDOWS.values()))
@@ -66,10 +68,12 @@ class Dashboard:
         self._drawn: dict[str, tuple[Any, float]] = {}
         self._status_at = -float("inf")
         self._problems = 0
-        self._exporting: threading.Thread | None = None
         self._handle: Any = None
-        self.plots = {name: LivePlot() for name in FIGURES}
-        self.controls = Controls(window_s, self._changed, self._start_export)
+        self.plots = {name: LivePlot() for name in AGGREGATES}
+        self.controls = Controls(
+            window_s, stream.topics, self._changed, self._start_export, self._switch_topics
+        )
+        self._errands = Errands(stream, self.controls, _weak_report(self))
         self.widget = self.controls.arrange(self.plots)
         self._writer = Writer(self, Dashboard._step, pause_s)
         # ipywidgets holds all open widgets: without this they would outlive the dashboard.
@@ -145,7 +149,7 @@ class Dashboard:
             try:
                 task(now, last)
             except Exception as error:
-                self._report("the dashboard could not be brought up to date", error)
+                self.report("the dashboard could not be brought up to date", error)
         if last and not self._closed and self._handle is not None:
             # The notebook's own copy of the figure shows how it ended.
             self._handle.update(self._bundle(), raw=True)
@@ -155,14 +159,17 @@ class Dashboard:
         if last or now - self._status_at >= _STATUS_EVERY_S:
             self._status_at = now
             self.controls.status.value = status_html(self._stream.status)
+            self._errands.show_topics()
 
     def _draw_all(self, now: float, last: bool) -> None:
         if self.paused:
             return
-        status, window_s, gaps = self._stream.status, self.controls.window.value, self._stream.gaps
+        controls = self.controls
+        status, gaps = self._stream.status, self._stream.gaps
+        window_s, resolution_s = controls.window.value, controls.resolution.value
+        agents, kinds = tuple(controls.agents.value), tuple(controls.personalities.value)
+        key = (status.events, status.gaps, window_s, resolution_s, agents, kinds)
         for name, live in self.plots.items():
-            agents = tuple(self.controls.agents.value) if name == "reputation" else ()
-            key = (status.events, status.gaps, window_s, agents)
             before, since = self._drawn.get(name, (None, now))
             # An event may be counted a moment before it is in the aggregates: look on until things have
             # settled.
@@ -170,25 +177,22 @@ class Dashboard:
             if (idle or not live.due) and not last:
                 continue
             try:
-                frame = self._stream.aggregate_arrays(name, window_s)
+                # A line of reputation keeps its colour among those that are not drawn.
+                only = agents if name != "reputation" or kinds else ()
+                frame = self._stream.aggregate_arrays(
+                    name, window_s, resolution_s=resolution_s, agents=only, personalities=kinds
+                )
                 if name == "reputation":
-                    self._offer(frame)
-                live.push(figure_of(name, frame, gaps, agents), force=last)
+                    known = self._stream.personalities
+                    controls.offer(known.values(), {*known, *map(str, set(frame["agent_id"]))})
+                spec = figure_of(name, frame, gaps, agents)
+                live.push(narrowed(name, spec) if agents or kinds else spec, force=last)
             except Exception as error:
-                self._report(f"the plot of {name} could not be drawn", error)
+                self.report(f"the plot of {name} could not be drawn", error)
             self._drawn[name] = (key, since if before == key else now)
 
-    def _offer(self, frame: Columns) -> None:
-        control = self.controls.agents
-        chosen = tuple(control.value)
-        agents = sorted({*map(str, set(frame["agent_id"])), *chosen})
-        options = tuple((printable(agent), agent) for agent in agents)
-        if options != tuple(control.options):
-            control.options = options
-            # New options clear the choice.
-            control.value = chosen
-
-    def _report(self, what: str, error: Exception) -> None:
+    def report(self, what: str, error: Exception) -> None:
+        """Say under the plots what went wrong, and when."""
         self._problems += 1
         count = f" ({self._problems} problems so far)" if self._problems > 1 else ""
         text = f"{datetime.now(UTC):%H:%M:%S} UTC: {what}: {type(error).__name__}: {error}{count}"
@@ -198,22 +202,10 @@ class Dashboard:
         self._writer.wake()
 
     def _start_export(self) -> None:
-        # In its own thread: writing takes its time, and the plots go on meanwhile.
-        if self._exporting is None or not self._exporting.is_alive():
-            self.controls.export.disabled = True
-            self.controls.message.value = "writing …"
-            self._exporting = threading.Thread(target=self._export, name="chaosnb-export", daemon=True)
-            self._exporting.start()
+        self._errands.export()
 
-    def _export(self) -> None:
-        controls = self.controls
-        try:
-            folder = self._stream.export(controls.folder.value, format=controls.format.value)
-            files = sum(1 for path in folder.rglob("*") if path.is_file())
-            controls.message.value = escape(f"{files} file{'s' * (files != 1)} written to {folder}")
-        except Exception as error:
-            controls.message.value = problem_html(f"not exported: {type(error).__name__}: {error}")
-        controls.export.disabled = False
+    def _switch_topics(self) -> None:
+        self._errands.switch_topics()
 
 
 def plot(
@@ -269,6 +261,26 @@ def plot(
     live = LivePlot(draw())
     Writer(live, step, pause_s).start()
     return live
+
+
+def narrowed(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Say in a figure's title that it shows chosen agents alone, or what of it does not."""
+    layout = spec["layout"]
+    title = layout["title"]
+    text = f"{title['text']} ({_NARROWED.get(name, 'chosen agents')})"
+    return {**spec, "layout": {**layout, "title": {**title, "text": text}}}
+
+
+def _weak_report(dashboard: Dashboard) -> Callable[[str, Exception], None]:
+    # Its errands outlive it while they run, and shall not keep it.
+    found = weakref.ref(dashboard)
+
+    def report(what: str, error: Exception) -> None:
+        board = found()
+        if board is not None:
+            board.report(what, error)
+
+    return report
 
 
 def _end(writer: Writer, widget: widgets.Widget) -> None:

@@ -96,8 +96,9 @@ def escape(text: str) -> str:
 
 
 def problem_html(text: str) -> str:
-    """Return words about a problem in HTML, in the colour of failure."""
-    return f"<span style='color:{STATE_COLOURS['failed']}'>{escape(text)}</span>"
+    """Return words about a problem in HTML, behind a mark in the colour of failure."""
+    # The words keep the page's ink: that colour is too pale for small letters on white.
+    return f"<span style='color:{STATE_COLOURS['failed']}'>⚠</span> {escape(text)}"
 
 
 def _figures(status: Status) -> list[str]:

@@ -11,6 +11,10 @@ _GAP_X: Final = 0.14
 _GAP_Y: Final = 0.24
 _ROW_PX: Final = 330
 _NAMES: Final = 0.09
+# A saved figure does not know on what ground it will stand: this ink can be read on white and on black.
+_CLEAR: Final = "rgba(0,0,0,0)"
+_INK: Final = "#777777"
+_LINES: Final = dict.fromkeys(("gridcolor", "linecolor", "zerolinecolor"), "rgba(128,128,128,0.35)")
 
 
 def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -36,7 +40,8 @@ def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     rows = -(-len(specs) // 2)
     height = (1 - _GAP_Y * (rows - 1)) / max(rows, 1)
     data: list[dict[str, Any]] = []
-    layout: dict[str, Any] = {"height": _ROW_PX * rows, "font": {"size": 11}}
+    layout: dict[str, Any] = {"height": _ROW_PX * rows, "font": {"size": 11, "color": _INK}}
+    layout |= {"paper_bgcolor": _CLEAR, "plot_bgcolor": _CLEAR}
     layout["margin"] = {"l": 60, "r": 60, "t": 60, "b": 50}
     notes = layout.setdefault("annotations", [])
     for place, spec in enumerate(specs.values()):
@@ -54,8 +59,13 @@ def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             on_second = trace.get("yaxis") == "y2"
             axes = {"xaxis": x, "yaxis": second if on_second else y}
             data.append({**trace, **axes, "legend": legend})
-        layout[f"xaxis{x[1:]}"] = {**own.get("xaxis", {}), "domain": [left, right], "anchor": y}
-        layout[f"yaxis{y[1:]}"] = {**own.get("yaxis", {}), "domain": [top - height, top], "anchor": x}
+        layout[f"xaxis{x[1:]}"] = {**_LINES, **own.get("xaxis", {}), "domain": [left, right], "anchor": y}
+        layout[f"yaxis{y[1:]}"] = {
+            **_LINES,
+            **own.get("yaxis", {}),
+            "domain": [top - height, top],
+            "anchor": x,
+        }
         if "yaxis2" in own:
             layout[f"yaxis{second[1:]}"] = {**own["yaxis2"], "overlaying": y, "anchor": x}
         line = {"orientation": "h", "x": right, "xanchor": "right", "y": top, "yanchor": "bottom"}

@@ -17,8 +17,10 @@ from chaosnb.ingest.gaps import Gap, GapLedger
 from chaosnb.protocol.events import check_topics
 from chaosnb.protocol.schema import TABLES
 from chaosnb.store.export import export_frames
+from chaosnb.tables.aggregates import as_frame
 from chaosnb.tables.capture import Capture, drift_frame
 from chaosnb.tables.ledgers import gap_frame
+from chaosnb.tables.selection import Selection, selected
 
 __all__ = ["Dataset", "Time", "microseconds"]
 
@@ -121,18 +123,56 @@ class Dataset(ABC):
         """Return all tables by name."""
         return {name: self[name] for name in TABLES}
 
-    def aggregate(self, name: str, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+    def aggregate(
+        self,
+        name: str,
+        window_s: float | None = 600,
+        points: int = 300,
+        *,
+        resolution_s: float | None = None,
+        agents: str | Iterable[str] = (),
+        personalities: str | Iterable[str] = (),
+    ) -> pd.DataFrame:
         """Return what a live plot shows: ``tps``, ``decisions``, ``sentiment`` or ``reputation`` over time.
 
-        Columns, formulas and parameters are those of `chaosnb.tables.aggregates.Aggregates.value`.
+        Columns, formulas and parameters are those of `chaosnb.tables.aggregates.Aggregates.value`. With
+        `agents` or `personalities` only their votes, words, blocks and scores count; what the network reports
+        of itself stays what it is.
         """
-        return self._with_source(self._capture.aggregates.value(name, window_s=window_s, points=points))
+        columns = self.aggregate_arrays(
+            name,
+            window_s,
+            points,
+            resolution_s=resolution_s,
+            agents=agents,
+            personalities=personalities,
+        )
+        return self._with_source(as_frame(columns))
 
     def aggregate_arrays(
-        self, name: str, window_s: float | None = 600, points: int = 300
+        self,
+        name: str,
+        window_s: float | None = 600,
+        points: int = 300,
+        *,
+        resolution_s: float | None = None,
+        agents: str | Iterable[str] = (),
+        personalities: str | Iterable[str] = (),
     ) -> dict[str, npt.NDArray[Any]]:
         """Return the columns of `aggregate` as numpy arrays, at a tenth of the cost; `time` is UTC."""
-        return self._capture.aggregates.arrays(name, window_s=window_s, points=points)
+        aggregates, tables = self._capture.aggregates, self._capture.tables
+        span: dict[str, Any] = {"window_s": window_s, "points": points, "resolution_s": resolution_s}
+        selection = Selection(_names(agents), _names(personalities))
+        if not selection:
+            return aggregates.arrays(name, **span)
+        return selected(
+            name, selection, aggregates=aggregates, table=lambda table: tables[table].snapshot(), **span
+        )
+
+    @property
+    def personalities(self) -> dict[str, str]:
+        """The personality of each agent, as it was last seen."""
+        return self._capture.aggregates.personalities
 
     @property
     def gaps(self) -> pd.DataFrame:
@@ -206,7 +246,12 @@ class Dataset(ABC):
         return self._capture.memory()
 
     def export(
-        self, folder: str | os.PathLike[str], format: str = "parquet", *, defuse_formulas: bool = True
+        self,
+        folder: str | os.PathLike[str],
+        format: str = "parquet",
+        *,
+        defuse_formulas: bool = True,
+        quiet: bool = False,
     ) -> Path:
         """Write every table, the gaps, rejects and incidents into a folder, a file each.
 
@@ -219,6 +264,8 @@ class Dataset(ABC):
             Whether CSV gets a ``'`` before text that a spreadsheet would take for a formula (it starts with
             ``=``, ``+``, ``-``, ``@``, a tab or a line end, perhaps after blanks). False keeps every text as
             it is; the other formats always do.
+        quiet : bool
+            Whether to show no progress bar; a small export shows none anyway.
 
         Returns
         -------
@@ -241,12 +288,21 @@ class Dataset(ABC):
         source = {"source": self.source, "simulated": self.simulated, "topics": self.topics}
         frames = self.frames() | ledgers
         return export_frames(
-            frames, Path(folder), format=format, source=source, defuse_formulas=defuse_formulas
+            frames,
+            Path(folder),
+            format=format,
+            source=source,
+            defuse_formulas=defuse_formulas,
+            quiet=quiet,
         )
 
     def _with_source(self, frame: pd.DataFrame) -> pd.DataFrame:
         frame.attrs["source"] = self.source
         return frame
+
+
+def _names(names: str | Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def microseconds(name: str, time: Time) -> int:

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,10 @@ _BEFORE_FORMULA: Final = f"^({_FORMULA})"
 DEFUSED: Final = f"^'({_FORMULA})"
 """What was defused: a regular expression whose first group is the text without the quote put before it."""
 
+# Fewer are written in less than two seconds.
+_MANY_ROWS: Final = 100_000
+_SHOWN_AFTER_S: Final = 1.0
+
 _FIELD_TYPES: Final = {
     "time": "datetime",
     "integer": "integer",
@@ -53,6 +57,7 @@ def export_frames(
     format: str,
     source: Mapping[str, Any],
     defuse_formulas: bool = True,
+    quiet: bool = False,
 ) -> Path:
     """Write each frame to ``folder/NAME.format`` and describe them in ``folder/datapackage.json``.
 
@@ -66,6 +71,8 @@ def export_frames(
         Where the data comes from, as JSON values; stands in the description.
     defuse_formulas : bool
         Whether CSV gets a ``'`` before text that a spreadsheet would take for a formula.
+    quiet : bool
+        Whether to show no progress bar.
 
     Returns
     -------
@@ -101,7 +108,7 @@ def export_frames(
         with tempfile.TemporaryDirectory(
             prefix=".unfinished-", dir=folder, ignore_cleanup_errors=True
         ) as unfinished:
-            for step, frame in frames.items():
+            for step, frame in _told(frames, quiet=quiet):
                 FORMATS[format](_defused(frame) if defused else frame, Path(unfinished, f"{step}.{format}"))
             step = "datapackage"
             Path(unfinished, "datapackage.json").write_text(text, encoding="utf-8")
@@ -113,6 +120,20 @@ def export_frames(
     except Exception as error:
         raise ExportError(step, _reason(error)) from error
     return folder
+
+
+def _told(frames: Mapping[str, pd.DataFrame], *, quiet: bool) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Go through the frames, with a bar that counts their rows where these are so many that it takes long."""
+    rows = sum(map(len, frames.values()))
+    if quiet or rows < _MANY_ROWS:
+        yield from frames.items()
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=rows, unit=" rows", unit_scale=True, desc="export", delay=_SHOWN_AFTER_S) as bar:
+        for name, frame in frames.items():
+            yield name, frame
+            bar.update(len(frame))
 
 
 def _reason(error: Exception) -> str:

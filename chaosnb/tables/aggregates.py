@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,95 +17,41 @@ import pandas as pd
 
 from chaosnb.ingest.session import Batch, Rows, join_rows
 from chaosnb.protocol.schema import field_reader
+from chaosnb.tables.buckets import NEVER, BucketSums, Columns, bucket_times
 
-__all__ = ["AGGREGATES", "Aggregates", "BucketSums", "LabelCounts", "LastScores", "Throughput"]
+__all__ = [
+    "AGGREGATES",
+    "Aggregates",
+    "LabelCounts",
+    "LastScores",
+    "Span",
+    "Throughput",
+    "as_frame",
+    "with_ratio",
+]
 
 _SECOND_US: Final = 1_000_000
 _WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
-_FIRST_CAPACITY: Final = 1024
 _FLUSH_EVENTS: Final = 2_000
-_SPAN_S: Final = 4_000
-_NEVER: Final = 2**62
-
-Columns = dict[str, npt.NDArray[Any]]
+_MOST_BUCKETS: Final = 1_000
+_MOST_AGENTS: Final = 10_000
+# Where an agent is named with its personality.
+_ACTORS: Final = {
+    "block_validation": (field_reader(("validator", "id")), field_reader(("validator", "personality"))),
+    "consensus_discussion": (field_reader(("agent", "id")), field_reader(("agent", "personality"))),
+    "meme_posted": (field_reader(("creator", "id")), field_reader(("creator", "personality"))),
+}
 
 AGGREGATES: Final = ("tps", "decisions", "sentiment", "reputation")
 """The names that `Aggregates.value` knows."""
 
 
-class BucketSums:
-    """Sums of several series per second of event time, kept in order of time.
+class Span(NamedTuple):
+    """What is shown: seconds since the epoch, and the seconds of a bucket."""
 
-    Parameters
-    ----------
-    series : int
-        How many series.
-    """
-
-    def __init__(self, series: int) -> None:
-        self._bucket = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
-        self._sums = np.zeros((_FIRST_CAPACITY, series))
-        self._size = 0
-
-    def add(self, timestamp_us: npt.NDArray[np.int64], values: npt.NDArray[np.floating]) -> None:
-        """Add values, shape (n, series), at these times, shape (n,)."""
-        buckets, place = np.unique(timestamp_us // _SECOND_US, return_inverse=True)
-        sums = [np.bincount(place, column, len(buckets)) for column in values.T]
-        self._add_buckets(buckets, np.column_stack(sums).astype(np.float64))
-
-    def count(self, timestamp_us: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> None:
-        """Add 1 to the series `codes`, shape (n,), at these times, shape (n,)."""
-        seconds = timestamp_us // _SECOND_US
-        first, series = int(seconds.min()), self._sums.shape[1]
-        span = int(seconds.max()) - first + 1
-        if span > _SPAN_S:
-            buckets, place = np.unique(seconds, return_inverse=True)
-        else:  # which saves the sorting
-            buckets, place = np.arange(first, first + span), seconds - first
-        counts = np.bincount(place * series + codes, minlength=len(buckets) * series).reshape(-1, series)
-        came = counts.any(axis=1)
-        self._add_buckets(buckets[came], counts[came].astype(np.float64))
-
-    def merge(self, other: BucketSums) -> None:
-        """Add all that another one holds."""
-        self._add_buckets(other._bucket[: other._size], other._sums[: other._size])
-
-    @property
-    def first(self) -> int | None:
-        """The oldest second that has a value, since the epoch."""
-        return int(self._bucket[0]) if self._size else None
-
-    def value(
-        self, start: int, width: int, stop: int = _NEVER
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return the buckets of `width` seconds from `start` to `stop` that have a value, and their sums."""
-        low = int(np.searchsorted(self._bucket[: self._size], start // width * width))
-        high = int(np.searchsorted(self._bucket[: self._size], stop, side="right"))
-        coarse = self._bucket[low:high] // width * width
-        if not len(coarse):
-            return coarse, self._sums[:0].copy()
-        starts = np.flatnonzero(np.concatenate([[True], coarse[1:] != coarse[:-1]]))
-        return coarse[starts], np.add.reduceat(self._sums[low:high], starts, axis=0)
-
-    def _add_buckets(self, buckets: npt.NDArray[np.int64], sums: npt.NDArray[np.float64]) -> None:
-        place = np.searchsorted(self._bucket[: self._size], buckets)
-        known = place < self._size
-        known[known] = self._bucket[place[known]] == buckets[known]
-        self._sums[place[known]] += sums[known]
-        if known.all():
-            return
-        new_buckets, new_sums, new_place = buckets[~known], sums[~known], place[~known]
-        size = self._size + len(new_buckets)
-        if size > len(self._bucket):
-            self._bucket = np.concatenate([self._bucket, np.zeros(size, dtype=np.int64)])
-            self._sums = np.concatenate([self._sums, np.zeros((size, self._sums.shape[1]))])
-        if new_place[0] < self._size:
-            self._bucket[:size] = np.insert(self._bucket[: self._size], new_place, new_buckets)
-            self._sums[:size] = np.insert(self._sums[: self._size], new_place, new_sums, axis=0)
-        else:
-            self._bucket[self._size : size] = new_buckets
-            self._sums[self._size : size] = new_sums
-        self._size = size
+    start: int
+    width: int
+    stop: int
 
 
 class Throughput:
@@ -130,7 +76,7 @@ class Throughput:
         """Add all that another one holds."""
         self._sums.merge(other._sums)
 
-    def value(self, start: int, width: int, stop: int = _NEVER) -> Columns:
+    def value(self, start: int, width: int, stop: int = NEVER) -> Columns:
         """Return columns time, reported, observed (both 1/s; see `Aggregates.value`)."""
         seconds, sums = self._sums.value(start, width, stop)
         grid = np.arange(seconds[0], seconds[-1] + width, width) if len(seconds) else seconds
@@ -144,7 +90,7 @@ class Throughput:
             observed[-1] = np.nan
             if grid[0] == (self._sums.first or 0) // width * width:
                 observed[0] = np.nan
-        return {"time": _times(grid), "reported": reported, "observed": observed}
+        return {"time": bucket_times(grid), "reported": reported, "observed": observed}
 
 
 class _Codes(dict[str, int]):
@@ -184,11 +130,11 @@ class LabelCounts:
         """Add all that another one holds."""
         self._sums.merge(other._sums)
 
-    def value(self, start: int, width: int, stop: int = _NEVER) -> Columns:
+    def value(self, start: int, width: int, stop: int = NEVER) -> Columns:
         """Return columns time, one for each label, and other: counts per bucket that has any."""
         seconds, sums = self._sums.value(start, width, stop)
         counts = dict(zip((*self._labels, "other"), sums.astype(np.int64).T, strict=True))
-        return {"time": _times(seconds), **counts}
+        return {"time": bucket_times(seconds), **counts}
 
 
 class LastScores:
@@ -208,7 +154,7 @@ class LastScores:
             for point in points:
                 self._insert(agent_id, point)
 
-    def value(self, start: int, width: int, stop: int = _NEVER) -> Columns:
+    def value(self, start: int, width: int, stop: int = NEVER) -> Columns:
         """Return columns agent_id, time, score; a line begins with the score held when the window began."""
         agents: list[str] = []
         seconds: list[int] = []
@@ -223,7 +169,7 @@ class LastScores:
             scores += chosen.values()
         frame = {
             "agent_id": np.array(agents, dtype=object),
-            "time": _times(np.array(seconds, dtype=np.int64)),
+            "time": bucket_times(np.array(seconds, dtype=np.int64)),
         }
         return {**frame, "score": np.array(scores, dtype=float)}
 
@@ -253,7 +199,7 @@ class LastScores:
 class _Aggregate(Protocol):
     def update(self, batch: Batch) -> None: ...
 
-    def value(self, start: int, width: int, stop: int = _NEVER) -> Columns: ...
+    def value(self, start: int, width: int, stop: int = NEVER) -> Columns: ...
 
 
 class Aggregates:
@@ -270,6 +216,7 @@ class Aggregates:
         self._pending: dict[str, list[Rows]] = {}
         self._pending_events = 0
         self._oldest: int | None = None
+        self._personalities: dict[str, str] = {}
         self._newest = (0, 0)  # the last arrival number, and the newest second by then
         self._by_name: dict[str, _Aggregate] = {
             "tps": Throughput(),
@@ -292,7 +239,14 @@ class Aggregates:
             if self._pending_events >= _FLUSH_EVENTS:
                 self._flush()
 
-    def value(self, name: str, *, window_s: float | None = 600, points: int = 300) -> pd.DataFrame:
+    def value(
+        self,
+        name: str,
+        *,
+        window_s: float | None = 600,
+        points: int = 300,
+        resolution_s: float | None = None,
+    ) -> pd.DataFrame:
         """Return one aggregate as a small DataFrame, a row per time bucket.
 
         Parameters
@@ -303,6 +257,8 @@ class Aggregates:
             hour ahead of the feed is left out until the feed comes there.
         points : int
             At most about so many buckets; their width is a round number of seconds.
+        resolution_s : float or None
+            The width of a bucket in seconds instead, wider where that made over 1,000 of them.
 
         Returns
         -------
@@ -319,28 +275,45 @@ class Aggregates:
         ValueError
             If there is no such aggregate.
         """
-        columns = self.arrays(name, window_s=window_s, points=points)
-        series: dict[str, Any] = dict(columns)
-        series["time"] = pd.Series(columns["time"].astype(np.int64), dtype="datetime64[us, UTC]", copy=False)
-        if name == "reputation":
-            series["agent_id"] = pd.Series(columns["agent_id"], dtype="str")
-        return pd.DataFrame(series, copy=False)
+        return as_frame(self.arrays(name, window_s=window_s, points=points, resolution_s=resolution_s))
 
-    def arrays(self, name: str, *, window_s: float | None = 600, points: int = 300) -> Columns:
+    def arrays(
+        self,
+        name: str,
+        *,
+        window_s: float | None = 600,
+        points: int = 300,
+        resolution_s: float | None = None,
+    ) -> Columns:
         """Return the columns of `value` as numpy arrays, at a tenth of the cost; `time` is UTC."""
         if name not in self._by_name:
             raise ValueError(f"no aggregate {name!r}; there are {', '.join(map(repr, AGGREGATES))}")
         with self._lock:
+            span = self._span(window_s, points, resolution_s)
+            columns = self._by_name[name].value(*span)
+        return with_ratio(name, columns)
+
+    def span(
+        self, window_s: float | None = 600, points: int = 300, resolution_s: float | None = None
+    ) -> Span:
+        """Return from when to when `value` reaches, and how wide its buckets are."""
+        with self._lock:
+            return self._span(window_s, points, resolution_s)
+
+    @property
+    def personalities(self) -> dict[str, str]:
+        """The personality of each agent as it was last seen; of 10,000 agents or a few more."""
+        with self._lock:
             self._flush()
-            first, last = self._oldest or 0, self._newest[1]
-            start = first if window_s is None else max(first, last - int(window_s))
-            columns = self._by_name[name].value(start, _width(last - start, points), last)
-        if name == "decisions":
-            columns["approval_rate"] = _ratio(columns["approve"], columns["approve"] + columns["reject"])
-        if name == "sentiment":
-            said = columns["positive"] + columns["neutral"] + columns["negative"]
-            columns["sentiment_index"] = _ratio(columns["positive"] - columns["negative"], said)
-        return columns
+            return dict(self._personalities)
+
+    def _span(self, window_s: float | None, points: int, resolution_s: float | None) -> Span:
+        self._flush()
+        first, last = self._oldest or 0, self._newest[1]
+        start = first if window_s is None else max(first, last - int(window_s))
+        if resolution_s is None:
+            return Span(start, _width(last - start, points), last)
+        return Span(start, max(round(resolution_s), 1, _width(last - start, _MOST_BUCKETS)), last)
 
     def flush(self) -> None:
         """Count what waits, and so let go of its messages."""
@@ -355,6 +328,31 @@ class Aggregates:
             self._oldest = oldest if self._oldest is None else min(self._oldest, oldest)
         for aggregate in self._by_name.values():
             aggregate.update(joined)
+        for name, (read_id, read_personality) in _ACTORS.items():
+            # Agents without end, which a node can make up, are not kept.
+            if len(self._personalities) < _MOST_AGENTS and (actors := joined.rows.get(name)):
+                pairs = zip(read_id(actors.events), read_personality(actors.events), strict=True)
+                self._personalities.update(pairs)
+
+
+def as_frame(columns: Columns) -> pd.DataFrame:
+    """Return the columns of an aggregate as a DataFrame."""
+    series: dict[str, Any] = dict(columns)
+    series["time"] = pd.Series(columns["time"].astype(np.int64), dtype="datetime64[us, UTC]", copy=False)
+    if "agent_id" in columns:
+        series["agent_id"] = pd.Series(columns["agent_id"], dtype="str")
+    return pd.DataFrame(series, copy=False)
+
+
+def with_ratio(name: str, columns: Columns) -> Columns:
+    """Return the counts of ``decisions`` or ``sentiment`` with their ratio; any other as it is."""
+    if name == "decisions":
+        rate = _ratio(columns["approve"], columns["approve"] + columns["reject"])
+        return {**columns, "approval_rate": rate}
+    if name == "sentiment":
+        said = columns["positive"] + columns["neutral"] + columns["negative"]
+        return {**columns, "sentiment_index": _ratio(columns["positive"] - columns["negative"], said)}
+    return columns
 
 
 def _ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -365,7 +363,3 @@ def _ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDA
 def _width(span: int, points: int) -> int:
     least = span / max(points, 1)
     return next((width for width in _WIDTHS_S if width >= least), int(least // 86_400 + 1) * 86_400)
-
-
-def _times(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.datetime64]:
-    return (seconds * _SECOND_US).astype("datetime64[us]")
