@@ -107,8 +107,9 @@ def test_a_resolution_is_coarsened_before_it_floods() -> None:
         chaosnb.stream("consensus", url=node.url) as stream,
     ):
         assert node.wait_finished(60)
+        stream.wait(until=lambda s: np.ptp(s.consensus_discussion["timestamp"]).seconds > 6_000, timeout=60)
     for resolution_s, least in ((1.0, 10), (60.0, 60)):
-        step = stream.aggregate("decisions", None, resolution_s=resolution_s)["time"].diff().min()
+        step = stream.aggregate("sentiment", None, resolution_s=resolution_s)["time"].diff().min()
         assert step == pd.Timedelta(least, "s")
 
 

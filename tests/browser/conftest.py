@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -12,7 +13,11 @@ from tests.browser.lab import Lab, Notebook, open_browser, run_lab
 
 __all__ = ["Open", "picture"]
 
-Open = Callable[[str], Notebook]
+
+class Open(Protocol):
+    """Opens a notebook of the Lab, in one of `lab.PAGES`."""
+
+    def __call__(self, path: str, front_end: str = "lab") -> Notebook: ...
 
 
 def picture(notebook: Notebook, name: str) -> None:
@@ -37,9 +42,9 @@ def notebook(lab: Lab) -> Iterator[Open]:
     """Open a notebook in a browser context of its own; at the end its kernel is shut down."""
     with open_browser() as browser:
 
-        def open_notebook(path: str) -> Notebook:
+        def open_notebook(path: str, front_end: str = "lab") -> Notebook:
             opened = Notebook(browser.new_page(viewport={"width": 1400, "height": 1000}), lab)
-            opened.open(path)
+            opened.open(path, front_end)
             return opened
 
         yield open_notebook

@@ -1,4 +1,4 @@
-"""A JupyterLab of its own and a browser to look at it with: no user's settings, nothing from the network.
+"""A JupyterLab of its own, with Notebook 7 and Voila, and a browser: no user's settings, no network.
 
 The browser tests and ``docs/screenshots.py`` use it.
 """
@@ -45,7 +45,10 @@ LAB_OPTIONS = [
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
     "--LabApp.expose_app_in_browser=True",
+    "--JupyterNotebookApp.expose_app_in_browser=True",
 ]
+# One server has all three front ends.
+PAGES = {"lab": "doc/tree", "notebook": "notebooks", "voila": "voila/render"}
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
@@ -129,10 +132,11 @@ class Notebook:
         self.page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
         self.page.on("request", self._on_request)
 
-    def open(self, path: str) -> None:
-        """Open a notebook and wait until its kernel is idle."""
-        self.page.goto(f"{self.lab.url}/doc/tree/{path}?token={self.lab.token}", timeout=60_000)
-        self.wait_idle()
+    def open(self, path: str, front_end: str = "lab") -> None:
+        """Open a notebook and wait until its kernel is idle; Voila has run it by then."""
+        self.page.goto(f"{self.lab.url}/{PAGES[front_end]}/{path}?token={self.lab.token}", timeout=90_000)
+        if front_end != "voila":
+            self.wait_idle()
 
     def wait_idle(self, timeout_s: float = 60.0) -> None:
         """Wait until the kernel is there and no cell is running or waits to run."""
