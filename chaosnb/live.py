@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Link", "Origin", "Stream"]
 
 _FIRST_TRY_S: Final = 1.0
+_CLOSED: Final = "the stream is closed; its tables can still be read. Open a new one with chaosnb.stream"
 
 
 class Link(Protocol):
@@ -280,13 +281,15 @@ class Stream(Dataset):
         self._capture.changed.set()
 
     def __enter__(self) -> Stream:
+        if self._closed:
+            raise StreamClosedError(_CLOSED)
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Stream:
-        return self
+        return self.__enter__()
 
     async def __aexit__(self, *error: object) -> None:
         self.close()
@@ -330,9 +333,7 @@ class Stream(Dataset):
         if failure is not None:
             self._raise(failure)
         if self.closed:
-            raise StreamClosedError(
-                "the stream is closed; its tables can still be read. Open a new one with chaosnb.stream"
-            )
+            raise StreamClosedError(_CLOSED)
 
     def _raise(self, failure: BaseException) -> None:
         self._told = True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final
 
-__all__ = ["printable"]
+__all__ = ["did_you_mean", "printable"]
 
 # Controls (with those of 8 bits), what turns or hides text, line ends of Unicode's own, lone surrogates. The
 # joiners within emoji stay.
@@ -16,6 +18,7 @@ _ESCAPES: Final = {
     code: chr(code).encode("unicode_escape").decode() for codes in _UNSHOWABLE for code in codes
 }
 _ELLIPSIS: Final = "…"
+_LONGEST_NAME: Final = 64
 
 
 def printable(text: str, most: int | None = None) -> str:
@@ -38,3 +41,22 @@ def printable(text: str, most: int | None = None) -> str:
     cut = text if most is None or len(text) <= most else text[:most] + _ELLIPSIS
     # Nearly all texts are printable, and to see that takes a thirtieth of the time.
     return cut if cut.isprintable() else cut.translate(_ESCAPES)
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return a question for the end of an error's first half, or nothing where no name is near.
+
+    Parameters
+    ----------
+    word : str
+        What was written.
+    names : iterable of str
+        What could have been meant.
+
+    Examples
+    --------
+    >>> did_you_mean("Bloks", ["blocks", "social"]), did_you_mean("weather", ["blocks"])
+    (" (did you mean 'blocks'?)", '')
+    """
+    near = get_close_matches(word.lower()[:_LONGEST_NAME], list(names), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

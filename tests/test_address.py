@@ -141,3 +141,11 @@ def test_a_redirect_elsewhere_is_refused(url: str, location: str, reason: str) -
     """What is signed for one node is not carried to another."""
     with pytest.raises(TransportError, match=reason):
         check_redirect(url, location)
+
+
+@pytest.mark.parametrize("url", ["ws://node:99999", "ws://user:pass/word@node", "ws://[::1"])
+def test_an_address_that_cannot_be_read_is_not_shown_and_its_port_is_asked_about(url: str) -> None:
+    """A password may stand anywhere in it."""
+    with pytest.raises(ValueError, match="port a number from 0 to 65535") as caught:
+        check_url(url)
+    assert "pass" not in str(caught.value)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
+import IPython
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from msgspec.structs import replace
 
 import chaosnb
@@ -18,9 +23,12 @@ from chaosnb.notebook.display import (
     stream_html,
     stream_text,
 )
+from chaosnb.notebook.sparkline import sparkline_svg, sparkline_text
+from chaosnb.notebook.terminal import guard_terminal
 
 HOSTILE = "<img src=x onerror='window.hacked=1'>\"&amp;<script>alert(1)</script>"
 HARMLESS = {"div", "span", "b", "table", "thead", "tbody", "tr", "th", "td", "code"}
+HARMLESS |= {"details", "summary", "svg", "title", "path"}
 STATUS = Status(
     state="live",
     url="ws://127.0.0.1:3000/ws/v1",
@@ -134,6 +142,54 @@ def test_a_stream_shows_its_tables(stream: chaosnb.Stream) -> None:
     assert "meme_posted" in read.text
     assert f"{rows:,}" in read.text
     assert "(simulated)" in text
+
+
+def test_a_table_opens_to_its_columns_and_draws_its_last_minute(stream: chaosnb.Stream) -> None:
+    """With the dtype and the newest value of each; small enough for a notebook, and quick."""
+    markup = stream_html(stream)
+    read = Reader(markup)
+    newest = stream.block_proposal.iloc[-1]
+    for word in ("datetime64[us, UTC]", "category", newest["producer_id"], str(newest["height"])):
+        assert word in read.text
+    assert {"details", "svg"} <= read.elements
+    came = sum(stream.arrivals["block_validation"])
+    assert f"{came:,} in the last 60 s" in read.text
+    assert len(markup) < 20_000
+    start = time.process_time()
+    for _ in range(10):
+        stream._repr_mimebundle_()
+    assert time.process_time() - start < 0.5
+
+
+@given(st.lists(st.integers(0, 10**9), max_size=70))
+@settings(deadline=None)
+def test_a_sparkline_is_blank_where_nothing_came(counts: list[int]) -> None:
+    """It has a block for each second with an event, in both forms, and no other."""
+    assert sparkline_svg(counts).count("M") == sum(count > 0 for count in counts)
+    line = sparkline_text(counts, width=max(len(counts), 1))
+    assert [sign != " " for sign in line] == [count > 0 for count in counts]
+    if any(counts):
+        assert line[counts.index(max(counts))] == "█"
+    assert len(sparkline_text(counts)) <= 20
+
+
+def test_an_identity_shows_a_little_of_its_public_key() -> None:
+    """Enough to tell two apart; nothing of the private one."""
+    identity = chaosnb.Identity("01" * 32)
+    assert repr(identity) == f"Identity(public key {identity.public_key_hex[:12]}…)"
+    assert "0101" not in repr(identity)
+
+
+def test_ipython_shows_a_status_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a notebook and in a terminal."""
+    shell = TerminalInteractiveShell()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    guard_terminal()
+    formatters = shell.display_formatter.formatters
+    assert formatters["text/plain"](STATUS) == status_text(STATUS)
+    # A terminal asks for no HTML, a notebook does.
+    formatters["text/html"].enabled = True
+    assert formatters["text/html"](STATUS) == status_html(STATUS)
 
 
 def test_a_cell_gets_html_and_plain_text(stream: chaosnb.Stream) -> None:

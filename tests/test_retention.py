@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from operator import itemgetter
 
 import pandas as pd
@@ -171,3 +172,20 @@ def test_bytes_bound_few_large_rows_as_well() -> None:
         capture.accept(batch_of([structs.replace(vote, reason=f"{number}" + "x" * 100_000)], session))
         assert capture.memory_bytes < 4_000_000
     assert 20 < capture.tables["block_validation"].rows < 40
+
+
+@pytest.mark.parametrize(
+    ("retain", "same"), [("1gb", "1GB"), ("5KB", "5kB"), ("2H", "2h"), ("10 MIN", "10min"), ("3Mb", "3MB")]
+)
+def test_the_case_of_a_unit_does_not_matter(retain: str, same: str) -> None:
+    """No two units differ by it alone."""
+    assert parse_retention(retain) == parse_retention(same)
+
+
+@pytest.mark.parametrize(
+    ("retain", "meant"),
+    [("1m", "'1min' or '1MB'"), ("1M", "'1min' or '1MB'"), ("2g", "'2GB'"), ("3K", "'3kB'")],
+)
+def test_half_a_unit_is_refused_with_what_it_may_mean(retain: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"did you mean {meant}?")):
+        parse_retention(retain)

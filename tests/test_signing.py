@@ -263,7 +263,7 @@ def test_the_private_key_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> N
     for text in texts:
         assert KEY not in text.lower()
         assert repr(bytes.fromhex(KEY)) not in text
-    assert "Identity(public_key_hex=" in "".join(with_locals.format())
+    assert "Identity(public key " in "".join(with_locals.format())
 
 
 def test_an_identity_has_no_dict() -> None:

@@ -428,3 +428,23 @@ def test_a_script_that_forgets_to_close_ends_cleanly() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("chaosnb stream: live, ws://127.0.0.1:")
+
+
+def test_a_closed_stream_cannot_be_entered() -> None:
+    """Silence would look like a stream of which nothing comes."""
+    s = chaosnb.stream("blocks", url="devnet")
+    s.close()
+    with pytest.raises(chaosnb.StreamClosedError, match="Open a new one"), s:
+        pass
+
+
+@pytest.mark.parametrize("name", ["block_validations", "Memes_posted", "network_metric"])
+def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(name: str) -> None:
+    """Of tables and of topics."""
+    with chaosnb.stream("blocks", url="devnet") as s:
+        with pytest.raises(KeyError, match=r"did you mean '(block_validation|meme_posted|\w+_metrics)'"):
+            s[name]
+        with pytest.raises(AttributeError, match=r"did you mean '\w+'"):
+            getattr(s, name)
+        with pytest.raises(ValueError, match="did you mean 'consensus'"):
+            s.subscribe(["concensus"])

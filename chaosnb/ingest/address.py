@@ -36,7 +36,14 @@ def check_url(url: str) -> str:
     'ws://node.example:3000/ws/v1'
     """
     parts = _split(url)
-    if parts is None or parts.scheme not in ("ws", "wss") or not parts.hostname:
+    if parts is None:
+        # Not shown: what cannot be read may hold a password anywhere.
+        raise ValueError(
+            "the node's address cannot be read: is its port a number from 0 to 65535, and an IPv6 address in "
+            "brackets? Use 'ws://host:port/ws/v1', 'wss://…', or 'devnet' for a simulated node in this "
+            "process"
+        )
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError(
             f"{shown_url(url)!r} is no node's address; use 'ws://host:port/ws/v1', 'wss://…', or 'devnet' "
             "for a simulated node in this process"

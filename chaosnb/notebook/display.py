@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Final
 
+from chaosnb.notebook.sparkline import sparkline_svg, sparkline_text
 from chaosnb.text import printable
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ STATE_COLOURS: Final = {
     "closed": "#7f7f7f",
 }
 _SKEW_SHOWN_S: Final = 1.0
+_SHOWN_SIGNS: Final = 40
 _BADGE: Final = (
     "<span style='background:#E69F00;color:black;border-radius:3px;padding:0 6px;font-weight:bold'>"
     "simulated</span>"
@@ -43,26 +45,53 @@ _BADGE: Final = (
 
 
 def stream_text(stream: Stream) -> str:
-    """Return the stream as plain text: its state, then rows and bytes of each table that has any."""
-    filled = stream.memory.query("rows > 0")[["rows", "bytes"]]
+    """Return the stream as plain text: its state, then each table that has rows, and its last minute."""
+    arrivals = stream.arrivals
     lines = [
-        f"  {name:<22}{rows:>12,} rows  {size_text(size):>9}" for name, rows, size in filled.itertuples()
+        f"  {name:<22}{rows:>12,} rows  {size_text(size):>9}  {sparkline_text(arrivals[name])}".rstrip()
+        for name, rows, _, size in stream.memory.itertuples()
+        if rows
     ]
     return "\n".join([f"chaosnb stream: {status_text(stream.status)}", *lines])
 
 
 def stream_html(stream: Stream) -> str:
-    """Return the stream as HTML: a line with its state, then a small table of its tables."""
+    """Return the stream as HTML: a line with its state, then a table of its tables.
+
+    Each table opens to its columns, with their dtypes and newest values.
+    """
+    arrivals = stream.arrivals
     rows = "".join(
-        f"<tr><td style='text-align:left'><code>{escape(str(name))}</code></td>"
-        f"<td>{count:,}</td><td>{size_text(size)}</td></tr>"
-        for name, count, size in stream.memory[["rows", "bytes"]].itertuples()
+        f"<tr><td style='text-align:left'>{_preview(stream, str(name), count)}</td>"
+        f"<td>{count:,}</td><td>{size_text(size)}</td><td>{sparkline_svg(arrivals[str(name)])}</td></tr>"
+        for name, count, _, size in stream.memory.itertuples()
     )
     return (
         f"<div>{status_html(stream.status)}</div>"
-        "<table><thead><tr><th style='text-align:left'>table</th><th>rows</th><th>memory</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
+        "<table><thead><tr><th style='text-align:left'>table</th><th>rows</th><th>memory</th>"
+        f"<th>last minute</th></tr></thead><tbody>{rows}</tbody></table>"
     )
+
+
+def _preview(stream: Stream, name: str, rows: int) -> str:
+    if not rows:
+        return f"<code>{name}</code>"
+    # Not by the name: that would raise, once, why a stream has failed.
+    newest = stream.newest(name)
+    columns = "".join(
+        f"<tr><td>{escape(column)}</td><td>{escape(dtype)}</td><td>{escape(_cut(value))}</td></tr>"
+        for column, dtype, value in newest
+    )
+    return (
+        f"<details><summary><code>{name}</code></summary>"
+        f"<table><tr><th>column</th><th>dtype</th><th>newest</th></tr>{columns}</table></details>"
+    )
+
+
+def _cut(value: object) -> str:
+    # Cut twice: escapes take more room than what they stand for.
+    text = printable(str(value), _SHOWN_SIGNS)
+    return text if len(text) <= _SHOWN_SIGNS + 1 else f"{text[:_SHOWN_SIGNS]}…"
 
 
 def status_text(status: Status) -> str:

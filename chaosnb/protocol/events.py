@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Struct
 
+from chaosnb.text import did_you_mean
+
 __all__ = [
     "ERROR_CODES",
     "EVENT_TYPES",
@@ -287,7 +289,8 @@ def check_topics(topics: str | Iterable[str]) -> tuple[str, ...]:
     wanted = (topics,) if isinstance(topics, str) else tuple(dict.fromkeys(topics))
     unknown = [topic for topic in wanted if topic not in TOPICS]
     if unknown or not wanted:
-        what = f"unknown topic {', '.join(map(repr, unknown))}" if unknown else "no topic given"
+        meant = [f"{topic!r}{did_you_mean(str(topic), TOPICS)}" for topic in unknown]
+        what = f"unknown topic {', '.join(meant)}" if unknown else "no topic given"
         raise ValueError(f"{what}; the topics are {', '.join(map(repr, TOPICS))}")
     return wanted
 

@@ -20,6 +20,7 @@ __all__ = ["KEY_VARIABLE", "Identity", "auth_message", "auth_text", "http_header
 
 KEY_VARIABLE: Final = "CHAOSNB_PRIVATE_KEY"
 _SEED_BYTES: Final = 32
+_SHOWN_DIGITS: Final = 12
 _DIGITS: Final = f"{2 * _SEED_BYTES} hexadecimal digits"
 
 
@@ -104,7 +105,7 @@ class Identity:
         return self._signing_key.sign(text.encode()).signature.hex()
 
     def __repr__(self) -> str:
-        return f"Identity(public_key_hex={self.public_key_hex!r})"
+        return f"Identity(public key {self.public_key_hex[:_SHOWN_DIGITS]}…)"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Identity) and self.public_key_hex == other.public_key_hex

@@ -21,6 +21,7 @@ from chaosnb.tables.aggregates import as_frame
 from chaosnb.tables.capture import Capture, drift_frame
 from chaosnb.tables.ledgers import gap_frame
 from chaosnb.tables.selection import Selection, selected
+from chaosnb.text import did_you_mean
 
 __all__ = ["Dataset", "Time", "microseconds"]
 
@@ -108,7 +109,8 @@ class Dataset(ABC):
     def __getitem__(self, table: str) -> pd.DataFrame:
         """Return a table by name; a KeyError lists the names."""
         if table not in TABLES:
-            raise KeyError(f"no table {table!r}; the tables are {', '.join(TABLES)}")
+            near = did_you_mean(str(table), TABLES)
+            raise KeyError(f"no table {table!r}{near}; the tables are {', '.join(TABLES)}")
         self._before_reading()
         return self._with_source(self._capture.tables[table].snapshot())
 
@@ -117,7 +119,8 @@ class Dataset(ABC):
         def __getattr__(self, name: str) -> None:
             if name.startswith("_"):
                 raise AttributeError(name)
-            raise AttributeError(f"no table or attribute {name!r}; the tables are {', '.join(TABLES)}")
+            near = did_you_mean(name, (name for name in (*TABLES, *dir(type(self))) if name[0] != "_"))
+            raise AttributeError(f"no table or attribute {name!r}{near}; the tables are {', '.join(TABLES)}")
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return all tables by name."""
@@ -173,6 +176,11 @@ class Dataset(ABC):
     def personalities(self) -> dict[str, str]:
         """The personality of each agent, as it was last seen."""
         return self._capture.aggregates.personalities
+
+    def newest(self, table: str) -> list[tuple[str, str, object]]:
+        """Return each column of a table that has rows: its name, dtype and newest value."""
+        frame = self._capture.tables[table].snapshot()
+        return [(c.name, c.dtype, frame[c.name].array[-1]) for c in TABLES[table].columns]
 
     @property
     def gaps(self) -> pd.DataFrame:
@@ -239,6 +247,11 @@ class Dataset(ABC):
     def drift(self) -> pd.DataFrame:
         """Fields and values that the protocol does not name, and how often they came: drift, count."""
         return self._with_source(drift_frame(self._drift))
+
+    @property
+    def arrivals(self) -> dict[str, list[int]]:
+        """How many events of each table came in each of the last sixty seconds, the oldest first."""
+        return {name: self._capture.arrivals.counts(name) for name in TABLES}
 
     @property
     def memory(self) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from chaosnb.ingest.session import Batch
 from chaosnb.protocol.events import Reject
 from chaosnb.protocol.schema import TABLES
 from chaosnb.tables.aggregates import Aggregates
+from chaosnb.tables.arrivals import Arrivals
 from chaosnb.tables.retention import Retention
 from chaosnb.tables.table import Table
 from chaosnb.text import printable
@@ -60,6 +61,7 @@ class Capture:
     ) -> None:
         self.tables: Mapping[str, Table] = {name: Table(schema) for name, schema in TABLES.items()}
         self.aggregates = Aggregates()
+        self.arrivals = Arrivals(monotonic)
         self.changed = threading.Event()
         self.events = 0
         self.frames = 0
@@ -92,6 +94,7 @@ class Capture:
             self.aggregates.flush()
             for table in self.tables.values():
                 table.flush()
+        self.arrivals.add({name: len(rows.events) for name, rows in batch.rows.items()})
         events = batch.events
         self._retain(batch, events)
         now = self._monotonic()

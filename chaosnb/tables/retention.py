@@ -21,7 +21,10 @@ _UNITS: Final = {
     "MB": 1_000_000,
     "GB": 1_000_000_000,
 }
-_AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|kB|MB|GB)")
+# Case does not matter, as no two units differ by it alone.
+_BY_LETTERS: Final = {unit.lower(): unit for unit in _UNITS}
+_AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
+_AMBIGUOUS: Final = {"m": ("min", "MB"), "k": ("kB",), "g": ("GB",)}
 # Looking turns waiting rows into columns, which is dear for a few.
 _ROWS_BETWEEN_LOOKS: Final = 2_000
 _EXCESS: Final = 0.01
@@ -73,7 +76,7 @@ def parse_retention(retain: str | int | None) -> Retention:
     ----------
     retain : str, int or None
         An int is a number of rows for each table; text an age such as ``"90s"``, ``"10min"``, ``"1h"`` or
-        ``"2d"``, or a size such as ``"512MB"`` or ``"2GB"``. None keeps everything.
+        ``"2d"``, or a size such as ``"512MB"`` or ``"2gb"``. None keeps everything.
 
     Raises
     ------
@@ -90,10 +93,14 @@ def parse_retention(retain: str | int | None) -> Retention:
     if isinstance(retain, int) and not isinstance(retain, bool) and retain > 0:
         return Retention(rows=retain)
     match = _AMOUNT.fullmatch(retain.strip()) if isinstance(retain, str) else None
-    amount = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if match is None or amount <= 0:
+    unit = _BY_LETTERS.get(match[2].lower()) if match else None
+    amount = float(match[1]) * _UNITS[unit] if match and unit else 0.0
+    if unit is None or amount <= 0:
+        meant = _AMBIGUOUS.get(match[2].lower(), ()) if match else ()
+        near = " or ".join(repr(f"{match[1]}{other}") for other in meant) if match else ""
+        asked = f" (did you mean {near}?)" if near else ""
         raise ValueError(
-            f"retain={retain!r} is not understood; use a number of rows such as 1_000_000, an age such as "
-            "'1h' (s, min, h, d), or a size such as '512MB' (kB, MB, GB)"
+            f"retain={retain!r} is not understood{asked}; use a number of rows such as 1_000_000, an age "
+            "such as '1h' (s, min, h, d), or a size such as '512MB' (kB, MB, GB)"
         )
-    return Retention(bytes=int(amount)) if match[2].endswith("B") else Retention(age_s=amount)
+    return Retention(bytes=int(amount)) if unit.endswith("B") else Retention(age_s=amount)
