@@ -288,8 +288,39 @@ def test_a_new_link_that_says_nothing_is_given_up_too() -> None:
 
 def test_before_the_first_frame_no_silence_is_suspicious() -> None:
     """The protocol acknowledges nothing, and a quiet network is a network."""
-    run = Run(lambda net: net.link(5_000.0, [METRICS])).until(lambda run: run.frames == 1)
+    run = Run(lambda net: net.link(3_500.0, [METRICS])).until(lambda run: run.frames == 1)
     assert run.states == ["connecting", "authenticating", "live", "closed"]
+
+
+def test_a_first_link_that_never_says_anything_is_made_anew_after_long() -> None:
+    """Again after as long, since how long the first frame takes says nothing of the pace."""
+    run = Run(lambda net: net).until(lambda run: run.network.connects == 4)
+    assert run.states[:7] == ["connecting", *["authenticating", "reconnecting"] * 3]
+    lost = [run.at_s(incident) for incident in run.incidents if incident.state == "reconnecting"]
+    assert all(3_600 <= later - at_s < 3_640 for at_s, later in itertools.pairwise([0.0, *lost]))
+    assert all(link.closed for link in run.network.links[:3])
+    assert run.connection.ledger.gaps == []
+
+
+def test_a_send_that_never_ends_does_not_keep_a_silent_link() -> None:
+    """Nor does it hold up what is sent over the next one."""
+    run = Run(lambda net: net.link([METRICS]).link([METRICS], [METRICS]), silence=Silence(10))
+    stuck = asyncio.Event()
+
+    async def hold_up(text: str) -> None:
+        stuck.set()
+        await asyncio.Event().wait()
+
+    async def subscribe(run: Run) -> None:
+        await asyncio.sleep(1)
+        run.network.links[0].send = hold_up  # type: ignore[method-assign]
+        run.session.subscribe("blocks")
+        await stuck.wait()
+
+    run.until(lambda run: run.frames == 3, subscribe)
+    assert run.states[2:-1] == ["live", "stale", "reconnecting", "authenticating", "live"]
+    greeting = run.network.links[1].sent
+    assert json.loads(greeting[1])["topics"] == ["network", "blocks"]
 
 
 def test_a_slow_but_regular_feed_does_not_flap() -> None:

@@ -36,6 +36,8 @@ _STABLE_AFTER_S: Final = 60.0
 _LOOK_S: Final = 1.0
 _SAME_ERROR_S: Final = 60.0
 _ERRORS_TOLD: Final = 10
+# Before the first frame of all: a quiet network is likelier than a link that is dead.
+_PATIENCE: Final = 10
 _BATCH_FRAMES: Final = 1_000
 _LOGGED_BYTES: Final = 2_000
 _SHOWN: Final = 200
@@ -87,6 +89,7 @@ class Connection:
         self._attempt = 0
         self._told_at_s: dict[str, float] = {}
         self._receiver: asyncio.Task[object] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._waits_since: float | None = None
         self._given_up: TransportError | None = None
 
@@ -227,15 +230,20 @@ class Connection:
                     # Held up, maybe by the machine's sleep: then it is we who have not looked.
                     self._waits_since = now_s
                 self._judge_silence(now_s - self._waits_since)
-            await self._outbox.ask()
+            # In a task of its own, since a send may be held up for long by a node that does not read.
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.ensure_future(self._outbox.ask())
 
     def _judge_silence(self, silence_s: float) -> None:
-        awaited = self.state == "stale" or (self.state == "authenticating" and self._intake.last_frame_ns > 0)
+        awaited = self.state in ("stale", "authenticating")
+        at_first = self._intake.last_frame_ns == 0
+        drop_s = self._silence.drop_s * (_PATIENCE if at_first else 1)
         if self.state == "live" and silence_s >= self._silence.bound_s:
             self._intake.note(LinkLost("stale"))
             self._enter("stale", f"no frame for {silence_s:.1f} s, though the link stands")
-        elif awaited and silence_s >= self._silence.drop_s and self._given_up is None:
-            self._silence.lose(silence_s)
+        elif awaited and silence_s >= drop_s and self._given_up is None:
+            # How long the first frame takes says nothing of the pace.
+            self._silence.lose(None if at_first else silence_s)
             self._given_up = TransportError(f"no frame for {silence_s:.1f} s, so a new link is made")
             if self._receiver is not None:
                 self._receiver.cancel()
@@ -269,9 +277,13 @@ class Connection:
     async def _close_transport(self) -> None:
         transport, self._transport = self._transport, None
         self._outbox.close()
+        if self._asking is not None:
+            self._asking.cancel()
         if transport is not None:
             with suppress(TransportError):
                 await transport.close()
+        if self._asking is not None:
+            await asyncio.gather(self._asking, return_exceptions=True)
 
     def _enter(
         self, state: State, detail: str, *, code: str | None = None, delay_s: float | None = None
