@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosnb.protocol import events as ev
-from chaosnb.protocol.codec import decode, encode
+from chaosnb.protocol.codec import FURTHER_NAMES, decode, encode
 from tests.event_strategies import any_events, json_values
 
 STAMP = "2026-11-23T00:36:12.345Z"
@@ -251,6 +251,21 @@ def test_unknown_fields_of_a_rejected_message_are_not_counted() -> None:
     drift: Counter[str] = Counter()
     assert isinstance(read({"type": "agent_status", "data": {"mood": 1}}, drift), ev.Reject)
     assert not drift
+
+
+@pytest.mark.parametrize("places", [["data"], ["data", "members"]])
+def test_no_message_has_more_than_a_hundred_names_of_unknown_fields(places: list[str]) -> None:
+    """The others are counted without their names, wherever they stand."""
+    whole = message("alliance_update")
+    objects = whole["data"]["members"] if "members" in places else [whole["data"]]
+    for number, one in enumerate(objects):
+        one |= {f"{number} {name}": 1 for name in range(70)}
+    objects[-1] |= {f"{name}": 1 for name in range(1_000)}
+    drift: Counter[str] = Counter()
+    assert read(whole, drift) == MESSAGES["alliance_update"][1]
+    assert len(drift) == 101
+    assert drift.total() == len(objects) * 70 + 1_000
+    assert drift[FURTHER_NAMES] == drift.total() - 100
 
 
 def test_names_of_unknown_fields_are_cut() -> None:

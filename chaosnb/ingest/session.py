@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from chaosnb.ingest.duplicates import RecentEvents, keys_of
 from chaosnb.ingest.ordering import EventClock, check_lateness
-from chaosnb.protocol.codec import decode_all
+from chaosnb.protocol.codec import FURTHER_NAMES, decode_all
 from chaosnb.protocol.events import (
     EVENT_TYPES,
     KNOWN_VALUES,
@@ -44,7 +44,6 @@ _DUPLICATE: Final = len(_NAMES) + 2
 _FILTERED: Final = len(_NAMES) + 3
 _KINDS: Final[tuple[type, ...]] = (*EVENT_TYPES.values(), ErrorEvent, Control, Reject)
 _CODES: Final = {kind: code for code, kind in enumerate(_KINDS)}
-_FURTHER_NAMES: Final = "(further names)"
 
 
 class Rows(Struct):
@@ -262,8 +261,8 @@ class Session:
     def _bound_drift(self) -> None:
         if len(self.drift) > _MAX_DRIFT_NAMES:
             for name in list(self.drift)[_MAX_DRIFT_NAMES - 1 :]:
-                if name != _FURTHER_NAMES:
-                    self.drift[_FURTHER_NAMES] += self.drift.pop(name)
+                if name != FURTHER_NAMES:
+                    self.drift[FURTHER_NAMES] += self.drift.pop(name)
 
 
 def _sorted(codes: npt.NDArray[np.int8]) -> tuple[npt.NDArray[np.int64], list[int]]:

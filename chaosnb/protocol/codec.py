@@ -16,7 +16,10 @@ from msgspec import Struct
 
 from chaosnb.protocol.events import TYPE_NAMES, Control, ErrorEvent, Event, Frame, Int64, Reject
 
-__all__ = ["decode", "decode_all", "encode"]
+__all__ = ["FURTHER_NAMES", "decode", "decode_all", "encode"]
+
+FURTHER_NAMES: Final = "(further names)"
+"""What unknown fields beyond the first hundred names of a message are counted under."""
 
 _CONTROL_TYPES: Final = frozenset(
     {
@@ -37,6 +40,7 @@ _CONTROL_TYPES: Final = frozenset(
 )
 _MOST_LEVELS: Final = 100
 _LONGEST_ID: Final = 200
+_MOST_NAMES: Final = 100
 
 
 def _envelope(name: str, cls: type[Event]) -> type[Struct]:
@@ -66,7 +70,8 @@ def decode(frame: Frame, drift: Counter[str] | None = None) -> Event | Control |
     frame : Frame
         The message as it came.
     drift : collections.Counter, optional
-        Unknown fields are counted here by their place, such as ``block_proposal.data.producer.stake``.
+        Unknown fields are counted here by their place, such as ``block_proposal.data.producer.stake``;
+        of more than a hundred in one message the others under `FURTHER_NAMES`.
         None: they are dropped uncounted.
 
     Returns
@@ -207,7 +212,11 @@ def _conform(value: Any, shape: _Shape, place: str, unknown: Counter[str]) -> An
     if shape.fields and isinstance(value, list):
         return [item if isinstance(item, list) else _conform(item, shape, place, unknown) for item in value]
     if shape.fields and isinstance(value, dict):
-        unknown.update(f"{place}.{name[:64]}" for name in value if name not in shape.fields)
+        names = [name for name in value if name not in shape.fields]
+        room = max(0, _MOST_NAMES - len(unknown))
+        unknown.update(f"{place}.{name[:64]}" for name in names[:room])
+        if len(names) > room:
+            unknown[FURTHER_NAMES] += len(names) - room
         return {
             name: _conform(value[name], inner, f"{place}.{name}", unknown)
             for name, inner in shape.fields.items()
