@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosnb.ingest.session import Batch
+from chaosnb.ingest.session import Batch, Rows
 from chaosnb.protocol import events as ev
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.protocol.schema import TABLES
-from chaosnb.tables.aggregates import AGGREGATES, Aggregates, LabelCounts, LastScores, Throughput
+from chaosnb.tables.aggregates import AGGREGATES, Aggregates, LabelCounts, Throughput
 from chaosnb.tables.buckets import BucketSums
+from chaosnb.tables.scores import LastScores
 from chaosnb.tables.table import Table
 from tests.event_strategies import START_US, batch_of, events, new_session, slices
 
@@ -414,3 +415,33 @@ def test_many_buckets_in_any_order_are_all_kept() -> None:
     buckets, values = sums.value(0, 1)
     assert buckets.tolist() == list(range(3_000))
     assert values.sum() == 3_000
+
+
+def test_aggregates_stay_bounded_whatever_agents_are_made_up() -> None:
+    """Of agents and scores beyond what is held, the oldest go; the newest are right."""
+    scores, session = LastScores(), new_session()
+    for start in range(0, 60_000, 1_000):
+        stamp = format_timestamp(START_US + start * 1_000)
+        found = [ev.ReputationUpdate(f"agent {start + i}", 0, i, "", stamp) for i in range(1_000)]
+        scores.update(batch_of(found, session))
+    frame = pd.DataFrame(scores.value(0, 1))
+    assert 10_000 <= len(frame) <= 21_000
+    assert set(frame["agent_id"]) >= {f"agent {i}" for i in range(50_000, 60_000)}
+    for start in range(0, 400_000, 1_000):
+        times = START_US + (np.arange(start, start + 1_000) + 100) * SECOND_US
+        rows = Rows(found, times, times * 1_000, np.arange(start, start + 1_000))
+        scores.update(Batch(rows={"reputation_update": rows}))
+    frame = pd.DataFrame(scores.value(0, 1))
+    assert 90_000 <= len(frame) <= 230_000
+    assert frame["time"].max() == np.datetime64(START_US + 400_099 * SECOND_US, "us").astype("datetime64[s]")
+
+
+def test_sums_of_more_seconds_than_are_held_lose_the_oldest() -> None:
+    """Two million seconds leave the newest million at most."""
+    sums = BucketSums(1)
+    for start in range(0, 2_000_000, 50_000):
+        sums.count(np.arange(start, start + 50_000) * SECOND_US, np.zeros(50_000, dtype=np.int64))
+    seconds, counts = sums.value(0, 1)
+    assert 700_000 < len(seconds) <= 1_100_000
+    assert seconds[-1] == 1_999_999
+    assert counts.sum() == len(seconds)

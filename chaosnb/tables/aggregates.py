@@ -7,7 +7,6 @@ from parts (`merge`) or in another order gives the same values.
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -18,12 +17,12 @@ import pandas as pd
 from chaosnb.ingest.session import Batch, Rows, join_rows
 from chaosnb.protocol.schema import field_reader
 from chaosnb.tables.buckets import NEVER, BucketSums, Columns, bucket_times
+from chaosnb.tables.scores import LastScores
 
 __all__ = [
     "AGGREGATES",
     "Aggregates",
     "LabelCounts",
-    "LastScores",
     "Span",
     "Throughput",
     "as_frame",
@@ -135,65 +134,6 @@ class LabelCounts:
         seconds, sums = self._sums.value(start, width, stop)
         counts = dict(zip((*self._labels, "other"), sums.astype(np.int64).T, strict=True))
         return {"time": bucket_times(seconds), **counts}
-
-
-class LastScores:
-    """The last score of each agent in each second."""
-
-    def __init__(self) -> None:
-        self._history: dict[str, list[tuple[int, int, int, float]]] = {}  # second, timestamp_us, seq, score
-
-    def update(self, batch: Batch) -> None:
-        """Add the reputation updates of a batch."""
-        if rows := batch.rows.get("reputation_update"):
-            self._add(rows)
-
-    def merge(self, other: LastScores) -> None:
-        """Add all that another one holds."""
-        for agent_id, points in other._history.items():
-            for point in points:
-                self._insert(agent_id, point)
-
-    def value(self, start: int, width: int, stop: int = NEVER) -> Columns:
-        """Return columns agent_id, time, score; a line begins with the score held when the window began."""
-        agents: list[str] = []
-        seconds: list[int] = []
-        scores: list[float] = []
-        for agent_id in sorted(self._history):
-            history = self._history[agent_id]
-            low, high = bisect_left(history, (start,)), bisect_left(history, (stop + 1,))
-            points = history[max(low - 1, 0) : high]
-            chosen = {max(point[0] // width * width, start): point[3] for point in points}
-            agents += [agent_id] * len(chosen)
-            seconds += chosen.keys()
-            scores += chosen.values()
-        frame = {
-            "agent_id": np.array(agents, dtype=object),
-            "time": bucket_times(np.array(seconds, dtype=np.int64)),
-        }
-        return {**frame, "score": np.array(scores, dtype=float)}
-
-    def _add(self, rows: Rows) -> None:
-        for event, at_us, seq in zip(rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True):
-            point = (at_us // _SECOND_US, at_us, seq, event.new_score)
-            history = self._history.get(event.agent_id)
-            if history is None or history[-1] > point:
-                self._insert(event.agent_id, point)
-            elif history[-1][0] == point[0]:
-                history[-1] = point
-            else:
-                history.append(point)
-
-    def _insert(self, agent_id: str, point: tuple[int, int, int, float]) -> None:
-        history = self._history.setdefault(agent_id, [])
-        if not history or history[-1][0] < point[0]:
-            history.append(point)
-            return
-        place = bisect_right(history, point)
-        if place and history[place - 1][0] == point[0]:
-            history[place - 1] = point
-        elif history[place][0] != point[0]:
-            insort(history, point)
 
 
 class _Aggregate(Protocol):

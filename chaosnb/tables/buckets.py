@@ -14,6 +14,7 @@ NEVER: Final = 2**62
 
 _SECOND_US: Final = 1_000_000
 _FIRST_CAPACITY: Final = 1024
+_MOST_BUCKETS: Final = 2**20
 _SPAN_S: Final = 4_000
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -22,6 +23,9 @@ Columns = dict[str, npt.NDArray[Any]]
 
 class BucketSums:
     """Sums of several series per second of event time, kept in order of time.
+
+    Of more than a million seconds with a value, which a feed takes 12 days for, the oldest quarter is
+    forgotten.
 
     Parameters
     ----------
@@ -93,6 +97,10 @@ class BucketSums:
             self._bucket[self._size : size] = new_buckets
             self._sums[self._size : size] = new_sums
         self._size = size
+        if size > _MOST_BUCKETS:
+            old = size - _MOST_BUCKETS * 3 // 4
+            self._bucket, self._sums = self._bucket[old:size].copy(), self._sums[old:size].copy()
+            self._size = size - old
 
 
 def bucket_times(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.datetime64]:
