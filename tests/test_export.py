@@ -251,3 +251,20 @@ def test_the_name_of_a_file_is_refused_with_what_to_do_instead(tmp_path: Path) -
     with pytest.raises(ValueError, match=r"to_csv"):
         export_frames({}, tmp_path / "votes.csv", format="csv", source={})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_export_has_a_progress_bar_unless_it_is_to_be_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It counts rows; a small one has none, and one that is over soon never shows it."""
+    many = {"many": pd.DataFrame({"n": range(150_000)}), "few": pd.DataFrame({"n": range(10)})}
+    export_frames(many, tmp_path / "soon", format="feather", source={})
+    monkeypatch.setattr("chaosnb.store.export._SHOWN_AFTER_S", 0.0)
+    export_frames({"few": many["few"]}, tmp_path / "few", format="feather", source={})
+    export_frames(many, tmp_path / "quiet", format="feather", source={}, quiet=True)
+    assert capsys.readouterr().err == ""
+    export_frames(many, tmp_path / "told", format="feather", source={})
+    shown = capsys.readouterr().err
+    assert "150k/150k" in shown
+    assert "rows/s" in shown
+    assert len(pd.read_feather(tmp_path / "told" / "many.feather")) == 150_000
