@@ -402,6 +402,10 @@ def test_in_a_kernel_there_is_a_view_and_one_static_figure(
     assert view["model_id"] == dashboard.widget.model_id
     figure = bundle["application/vnd.plotly.v1+json"]
     assert len({trace["xaxis"] for trace in figure["data"]}) == 4
+    # Also where no widget is left, simulated data is called so, and a node's address is no markup.
+    (note,) = (note for note in figure["layout"]["annotations"] if "simulated" in note["text"])
+    assert "onerror" in note["text"]
+    assert "<" not in note["text"]
     # No button of the still figure sends data to plotly's cloud.
     assert figure["config"]["showSendToCloud"] is False
     dashboard.close()

@@ -331,7 +331,7 @@ def test_a_closed_plot_is_released() -> None:
 def test_without_a_kernel_there_is_only_text() -> None:
     assert not has_kernel()
     bundle, metadata = LivePlot(sine(0))._repr_mimebundle_()
-    assert bundle == {"text/plain": "LivePlot(1 trace, 600 numbers, live)"}
+    assert bundle == {"text/plain": "LivePlot(1 trace, 600 numbers, open)"}
     assert metadata == {}
 
 

@@ -17,7 +17,7 @@ import ipywidgets as widgets
 
 from chaosnb.figures import FIGURES
 from chaosnb.notebook.controls import WINDOWS, Controls, release
-from chaosnb.notebook.display import problem_html, status_html, status_text
+from chaosnb.notebook.display import escape, problem_html, status_html, status_text
 from chaosnb.notebook.errands import Board, Errands
 from chaosnb.notebook.grid import grid
 from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, has_kernel
@@ -137,10 +137,17 @@ class Dashboard:
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if has_kernel():
             static = {name: live.static(compact=True) for name, live in self.plots.items()}
-            bundle["application/vnd.plotly.v1+json"] = {**grid(static), "config": STATIC_CONFIG}
+            still = grid(static, escape(self._origin()))
+            bundle["application/vnd.plotly.v1+json"] = {**still, "config": STATIC_CONFIG}
             if not self._closed:
                 bundle["application/vnd.jupyter.widget-view+json"] = self.widget.get_view_spec()
         return bundle
+
+    def _origin(self) -> str:
+        # Not the state: a picture is never live.
+        status = self._stream.status
+        simulated = " (simulated)" if status.simulated else ""
+        return f"{status.url}{simulated}: {status.events:,} events, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
     def _step(self) -> bool:
         last = self._stream.closed

@@ -17,13 +17,15 @@ _INK: Final = "#777777"
 _LINES: Final = dict.fromkeys(("gridcolor", "linecolor", "zerolinecolor"), "rgba(128,128,128,0.35)")
 
 
-def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def grid(specs: Mapping[str, Mapping[str, Any]], source: str = "") -> dict[str, Any]:
     """Join figure specifications into one with two columns.
 
     Parameters
     ----------
     specs : mapping of str to mapping
         Specifications with at most two y axes each, as `chaosnb.figures` makes them.
+    source : str
+        Where the data comes from, to stand above them; plotly's pseudo-HTML.
 
     Returns
     -------
@@ -42,8 +44,10 @@ def grid(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     data: list[dict[str, Any]] = []
     layout: dict[str, Any] = {"height": _ROW_PX * rows, "font": {"size": 11, "color": _INK}}
     layout |= {"paper_bgcolor": _CLEAR, "plot_bgcolor": _CLEAR}
-    layout["margin"] = {"l": 60, "r": 60, "t": 60, "b": 50}
+    layout["margin"] = {"l": 60, "r": 60, "t": 88, "b": 50}
     notes = layout.setdefault("annotations", [])
+    corner = {"xref": "paper", "yref": "paper", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom"}
+    notes.append({"text": source, "showarrow": False, "yshift": 58, **corner})
     for place, spec in enumerate(specs.values()):
         left = (place % 2) * (1 + _GAP_X) / 2
         top = 1 - (place // 2) * (height + _GAP_Y)

@@ -80,7 +80,7 @@ class LivePlot(anywidget.AnyWidget):
     >>> plot = LivePlot()
     >>> plot.push({"data": [{"x": np.arange(3.0), "y": np.array([1.0, 4.0, 9.0])}], "layout": {}})
     >>> plot
-    LivePlot(1 trace, 6 numbers, live)
+    LivePlot(1 trace, 6 numbers, open)
     >>> plot.close()
     >>> plot
     LivePlot(1 trace, 6 numbers, closed)
@@ -206,7 +206,7 @@ class LivePlot(anywidget.AnyWidget):
         packed = self._latest
         traces = len(packed.parts) - 1
         numbers = sum(len(array) for part in packed.parts for array in part.arrays)
-        state = "closed" if self._shut else "live"
+        state = "closed" if self._shut else "open"
         return f"LivePlot({traces} trace{'s' * (traces != 1)}, {numbers} numbers, {state})"
 
     def _ipython_display_(self) -> None:
