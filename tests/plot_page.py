@@ -41,13 +41,14 @@ def applied(parts: Parts, message: dict[str, Any], buffer: bytes) -> Parts:
             del owner[key]
     values = np.frombuffer(buffer, "<f8")
     at = 0
-    for number, place, drop, keep, append in message["ops"]:
+    for number, place, head, drop, keep, append in message["ops"]:
         arrays = made[number][1]
         arrays.extend([np.empty(0)] * (place + 1 - len(arrays)))
         kept = arrays[place][drop : drop + keep]
         assert len(kept) == keep
-        arrays[place] = np.concatenate([kept, values[at : at + append]])
-        at += append
+        first, last = values[at : at + head], values[at + head : at + head + append]
+        arrays[place] = np.concatenate([first, kept, last])
+        at += head + append
     assert at == len(values)
     return [(spec, arrays) for spec, arrays in made]
 

@@ -48,7 +48,7 @@ def follows(states: list[Packed]) -> None:
     page: Parts = []
     for old, new in pairwise([None, *states]):
         delta = diff(old, new)
-        page = applied(page, sent(delta), delta.tail)
+        page = applied(page, sent(delta), delta.values)
         assert same(page, new)
         assert not diff(new, new)
 
@@ -63,6 +63,8 @@ def moving(draw: st.DrawFn) -> list[tuple[Floats, Floats]]:
     for _ in range(draw(st.integers(1, 5))):
         drop, more = draw(st.integers(0, 6)), draw(st.integers(0, 6))
         start = x[-1] + 1 if len(x) else 0.0
+        if len(x) and draw(st.booleans()):
+            x = np.concatenate([[x[0] + 0.5], x[1:]])
         x = np.concatenate([x, start + np.arange(more)])[drop:]
         y = np.concatenate([y, draw(st.lists(NUMBERS, min_size=more, max_size=more))])[drop:]
         if len(y) and draw(st.booleans()):
@@ -97,8 +99,18 @@ def test_a_moving_window_costs_only_its_new_values() -> None:
     x = np.arange(1002.0)
     y = np.sin(x)
     delta = diff(figure((x[:1000], y[:1000])), figure((x[2:], y[2:])))
-    assert delta.ops == [(1, 0, 2, 998, 2), (1, 1, 2, 998, 2)]
-    assert len(delta.tail) == 4 * 8
+    assert delta.ops == [(1, 0, 0, 2, 998, 2), (1, 1, 0, 2, 998, 2)]
+    assert len(delta.values) == 4 * 8
+
+
+def test_a_value_carried_along_to_the_window_s_beginning_costs_only_itself() -> None:
+    """A line's first value is the one held when the window began, and moves with it."""
+    x, y = np.arange(1000.0) * 2, np.sin(np.arange(1000.0))
+    old = figure((np.concatenate([[0.5], x[1:]]), y))
+    new = figure((np.concatenate([[2.5], x[2:], [2000.0]]), np.concatenate([y[1:], [7.0]])))
+    delta = diff(old, new)
+    assert delta.ops == [(1, 0, 1, 2, 998, 1), (1, 1, 1, 2, 998, 1)]
+    assert np.frombuffer(delta.values).tolist() == [2.5, 2000.0, y[1], 7.0]
 
 
 def test_an_unchanged_figure_costs_nothing() -> None:
@@ -111,7 +123,7 @@ def test_the_sign_of_zero_is_a_change() -> None:
     """Bits are compared, not values."""
     x = np.arange(2.0)
     delta = diff(figure((x, np.array([1.0, 0.0]))), figure((x, np.array([1.0, -0.0]))))
-    assert delta.ops == [(1, 1, 0, 1, 1)]
+    assert delta.ops == [(1, 1, 0, 0, 1, 1)]
 
 
 def test_only_what_differs_in_the_structure_is_sent() -> None:
@@ -137,7 +149,7 @@ def test_arrays_are_copied_and_become_float64() -> None:
     arrays = packed.parts[1].arrays
     assert [array.tolist() for array in arrays] == [[1.0, 2.0], [1.0, 0.0]]
     assert {array.dtype for array in arrays} == {np.dtype("<f8")}
-    assert diff(None, packed).tail == np.array([1.0, 2.0, 1.0, 0.0]).tobytes()
+    assert diff(None, packed).values == np.array([1.0, 2.0, 1.0, 0.0]).tobytes()
 
 
 def test_only_number_arrays_are_taken_out() -> None:

@@ -69,6 +69,8 @@ def wired(clock: Clock | None = None, spec: dict[str, Any] | None = None) -> tup
 
 def says(plot: LivePlot, **content: Any) -> None:
     """Have the page say something, by the way that a real one's messages take."""
+    if "seq" in content:
+        content["seqs"] = {str(plot.number): content.pop("seq")}
     plot.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
 
 
@@ -228,6 +230,38 @@ def test_ready_is_answered_with_everything_even_if_a_frame_is_under_way() -> Non
     assert page.kinds == ["full", "full"]
     assert page.shows(sine(5))
     assert page.library is None
+
+
+def test_one_message_answers_for_all_plots_of_the_page() -> None:
+    """Whichever plot it comes by; what names no plot of this kernel does no harm."""
+    plots, pages = zip(*(wired() for _ in range(3)), strict=True)
+    for plot in plots:
+        plot.push(sine(0))
+        assert not plot.due
+    seqs = {str(plot.number): page.seq for plot, page in zip(plots[:2], pages, strict=False)}
+    content = {"kind": "drawn", "seqs": {**seqs, "-1": 7, "no number": 1, str(plots[2].number): "1"}}
+    plots[2].comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+    assert [plot.due for plot in plots] == [True, True, False]
+
+
+def test_a_frame_that_was_lost_on_its_way_is_made_up_for() -> None:
+    """A page that was cut off says again what it has drawn last; nothing else need happen."""
+    clock = Clock()
+    plot, page = wired(clock)
+    plot.push(sine(0))
+    says(plot, kind="drawn", seq=page.seq)
+    seen, page.seq = page.seq, -2
+    plot.push(sine(1))
+    page.seq = seen
+    says(plot, kind="drawn", seq=seen)
+    assert page.kinds == ["full", "delta"]
+    clock.now_s += 5.0
+    says(plot, kind="drawn", seq=seen)
+    assert page.kinds == ["full", "delta", "full"]
+    assert page.shows(sine(1))
+    says(plot, kind="drawn", seq=page.seq)
+    says(plot, kind="drawn", seq=page.seq)
+    assert len(page.kinds) == 3
 
 
 def test_ready_is_answered_before_anything_was_pushed() -> None:

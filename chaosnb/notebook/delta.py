@@ -67,16 +67,16 @@ class Delta:
         ``[path, value]`` to set something in the structure, or ``[path]`` to take it away. A path begins
         with the part's number.
     ops : list of tuple of int
-        For each array that changed: its part's number, its own, how many values to drop at the head, how many
-        to keep after that, and how many to append.
-    tail : bytes
-        The values to append, of all ops one after the other, as little-endian float64.
+        For each array that changed: its part's number, its own, how many new values it begins with, how many
+        old ones to drop, how many to keep after those, and how many new ones to append.
+    values : bytes
+        The new values, of all ops one after the other, as little-endian float64.
     """
 
     order: list[int] | None = None
     patches: list[list[Any]] = field(default_factory=list)
-    ops: list[tuple[int, int, int, int, int]] = field(default_factory=list)
-    tail: bytes = b""
+    ops: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
+    values: bytes = b""
 
     def __bool__(self) -> bool:
         """Whether anything changed."""
@@ -159,32 +159,36 @@ def diff(old: Packed | None, new: Packed) -> Delta:
     >>> old = pack({"data": [{"x": np.array([1, 2, 3]), "y": np.array([5, 6, 7])}]})
     >>> new = pack({"data": [{"x": np.array([2, 3, 4]), "y": np.array([6, 8, 9])}]})
     >>> diff(old, new).ops
-    [(1, 0, 1, 2, 1), (1, 1, 1, 1, 2)]
+    [(1, 0, 0, 1, 2, 1), (1, 1, 0, 1, 1, 2)]
     """
     order = _order(old, new)
     patches: list[list[Any]] = []
     ops = []
-    tails = []
+    values: list[Floats] = []
     for number, (place, part) in enumerate(zip(order, new.parts, strict=True)):
         before = old.parts[place] if old is not None and place >= 0 else _NOTHING
         _compare(before.structure, part.structure, [number], patches)
-        drop = _moved(before, part)
+        moved = _moved(before, part)
         for index, after in enumerate(part.arrays):
             known = index < len(before.arrays)
-            values = before.arrays[index] if known else _EMPTY
+            held = before.arrays[index] if known else _EMPTY
             # Not all of a trace's arrays need to go along with its x.
-            cut = min(drop, len(values)) if len(after) == len(part.arrays[0]) else 0
-            keep = _alike(values[cut:], after)
-            if not known or cut or keep < len(values) or keep < len(after):
-                ops.append((number, index, cut, keep, len(after) - keep))
-                tails.append(after[keep:])
+            head, drop = moved if len(after) == len(part.arrays[0]) and known else (0, 0)
+            keep = _alike(held[drop:], after[head:])
+            if not keep:
+                head = drop = 0
+            append = len(after) - head - keep
+            if not known or head or drop or append or keep < len(held):
+                ops.append((number, index, head, drop, keep, append))
+                values += [after[:head], after[head + keep :]]
     same = old is not None and order == list(range(len(old.parts)))
-    return Delta(None if same else order, patches, ops, b"".join(tail.tobytes() for tail in tails))
+    return Delta(None if same else order, patches, ops, b"".join(part.tobytes() for part in values))
 
 
 _EMPTY: Final = np.empty(0, dtype="<f8")
 _NOTHING: Final = Part({}, [])
 _FEW_DIGITS: Final = 1e6
+_NEW_AT_HEAD: Final = 2
 
 
 def _part(spec: Mapping[str, Any]) -> Part:
@@ -247,15 +251,22 @@ def _compare(before: Any, after: Any, path: list[Any], patches: list[list[Any]])
         patches.append([path, after])
 
 
-def _moved(before: Part, after: Part) -> int:
-    """Return how many values are gone at the head of `x`, if there is one."""
+def _moved(before: Part, after: Part) -> tuple[int, int]:
+    """Return how many values are new and how many gone at the head of `x`, if there is one.
+
+    A line may begin with a value that is carried along to where the window begins: then the second value is
+    the first that was there before.
+    """
     if after.structure.get("x") != {PLACE: 0} or before.structure.get("x") != {PLACE: 0}:
-        return 0
+        return 0, 0
     old, new = before.arrays[0], after.arrays[0]
-    if not len(old) or not len(new):
-        return 0
-    found = np.flatnonzero(old == new[0])
-    return int(found[0]) if len(found) else 0
+    if _alike(old[:1], new[:1]):
+        return 0, 0
+    for head in range(min(_NEW_AT_HEAD, len(new) - 1) + 1):
+        found = np.flatnonzero(old == new[head])
+        if len(found):
+            return head, int(found[0])
+    return 0, 0
 
 
 def _alike(before: Floats, after: Floats) -> int:

@@ -1,23 +1,28 @@
 // The page's half of LivePlot: keeps one state per model, draws it in each view, acknowledges what was drawn.
 //
 // page → kernel   {kind: "ready", plotly: bool}   send me everything (and plotly.js, if true)
-//                 {kind: "drawn", seq}            frame seq is on the screen
+//                 {kind: "drawn", seqs}           number of a plot → the frame of it on the screen; one message
+//                                                 for all plots that were drawn together
 // kernel → page   {kind: "plotly"}                buffer: plotly.js, gzip
 //                 {kind: "frame", seq, base, order, patches, ops}
-//                     what became of frame base (of nothing, if -1); the buffer holds the arrays' tails, float64
+//                     what became of frame base (of nothing, if -1); the buffer holds new values, float64
 
 const ASK_MS = 1000;
 const ASK_LIBRARY_MS = 15000;
 const SILENT_MS = 5000;
+const RECALL_MS = 5000;
 const PLACE = "__array__";
 // By default plotly.js offers a button that uploads the plot's data to plotly's cloud.
 const NO_CLOUD = { showSendToCloud: false, plotlyServerURL: "" };
 const CONFIG = { ...NO_CLOUD, displaylogo: false, responsive: false, typesetMath: false, displayModeBar: "hover" };
 
+// Each plot has this module for itself; here is what all of the page share.
+const SHARED = (globalThis.chaosnbPlots ??= { libraries: {}, drawn: new Map() });
+
 // plotly.js, once per page and version: every plot of the page waits for the same object.
 function library(version) {
-  const shelf = (globalThis.chaosnbPlotly ??= {});
-  return (shelf[version] ??= { plotly: null, error: null, loading: false, askedAt: -Infinity, waiting: new Set() });
+  const none = { plotly: null, error: null, loading: false, askedAt: -Infinity };
+  return (SHARED.libraries[version] ??= { ...none, waiting: new Set() });
 }
 
 async function load(lib, bytes) {
@@ -61,12 +66,13 @@ function apply(state, { seq, base, order, patches = [], ops }, values) {
     else delete owner[key];
   }
   let at = 0;
-  for (const [number, place, drop, keep, append] of ops) {
+  for (const [number, place, head, drop, keep, append] of ops) {
     const { arrays } = parts[number];
     // A new array each time: that is how Plotly.react sees a change.
-    const next = new Float64Array(keep + append);
-    if (keep) next.set(arrays[place].subarray(drop, drop + keep));
-    next.set(values.subarray(at, (at += append)), keep);
+    const next = new Float64Array(head + keep + append);
+    next.set(values.subarray(at, (at += head)));
+    if (keep) next.set(arrays[place].subarray(drop, drop + keep), head);
+    next.set(values.subarray(at, (at += append)), head + keep);
     arrays[place] = next;
   }
   state.parts = parts;
@@ -119,11 +125,16 @@ function listen(model, state) {
     if (message.kind === "plotly") {
       load(lib, buffers[0]);
     } else if (message.kind === "frame") {
+      state.heardAt = performance.now();
       if (message.base >= 0 && message.base !== state.seq) return ask(true);
       apply(state, message, floats(buffers[0]));
       wake();
     }
   };
+  // What was sent while the connection was broken is lost. A frame acknowledged again tells the kernel of it.
+  const recall = setInterval(() => {
+    if (state.seqDrawn >= 0 && performance.now() - state.heardAt > RECALL_MS && !document.hidden) acknowledge(model, state);
+  }, RECALL_MS);
   state.ask = ask;
   lib.waiting.add(wake);
   model.on("msg:custom", take);
@@ -135,15 +146,26 @@ function listen(model, state) {
   }, ASK_MS);
   return () => {
     clearInterval(timer);
+    clearInterval(recall);
     lib.waiting.delete(wake);
     model.off("msg:custom", take);
   };
 }
 
-function acknowledge(model, state, seq) {
-  if (seq <= state.acknowledged) return;
-  state.acknowledged = seq;
-  tell(model, { kind: "drawn", seq });
+// Plots are drawn at once, and each message to the kernel costs it more than a frame's numbers: so there is one for
+// all, by whichever plot comes first. Kernels, that is managers, are kept apart.
+function acknowledge(model, state) {
+  const { drawn } = SHARED;
+  const manager = model.widget_manager;
+  if (!drawn.has(manager)) {
+    drawn.set(manager, {});
+    setTimeout(() => {
+      const seqs = drawn.get(manager);
+      drawn.delete(manager);
+      tell(model, { kind: "drawn", seqs });
+    });
+  }
+  drawn.get(manager)[model.get("number")] = state.seqDrawn;
 }
 
 function show(model, state, el) {
@@ -183,7 +205,9 @@ function show(model, state, el) {
       if (gone) return;
       el.dataset.seq = seq;
       if (note.textContent) note.textContent = "";
-      acknowledge(model, state, seq);
+      if (seq <= state.seqDrawn) return;
+      state.seqDrawn = seq;
+      acknowledge(model, state);
     } catch (error) {
       note.textContent = `this plot could not be drawn: ${error}`;
     }
@@ -213,7 +237,7 @@ function show(model, state, el) {
 }
 
 export default () => {
-  const state = { seq: -1, acknowledged: -1, parts: [], views: new Set(), bornAt: performance.now() };
+  const state = { seq: -1, seqDrawn: -1, heardAt: 0, parts: [], views: new Set(), bornAt: performance.now() };
   return {
     initialize: ({ model }) => listen(model, state),
     render: ({ model, el }) => show(model, state, el),

@@ -9,8 +9,10 @@ second, and a slow browser never falls behind.
 from __future__ import annotations
 
 import contextvars
+import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, Final
@@ -41,6 +43,7 @@ STATIC_CONFIG: Final = {**_NO_CLOUD, "displaylogo": False, "responsive": True, "
 """How plotly is to show the still figure in a saved notebook."""
 
 _UNHEARD_S: Final = 2.0
+_NUMBERS: Final = itertools.count(1)
 
 
 def has_kernel() -> bool:
@@ -90,6 +93,7 @@ class LivePlot(anywidget.AnyWidget):
     _esm = resources.files("chaosnb.notebook").joinpath("live_plot.js").read_text("utf-8")
     _css = _CSS
     plotly_version = traitlets.Unicode(plotly.__version__).tag(sync=True)
+    number = traitlets.Int().tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
 
     def __init__(
@@ -112,7 +116,8 @@ class LivePlot(anywidget.AnyWidget):
         self._heard = False
         self._route: contextvars.Context | None = None
         self._handle: Any = None
-        super().__init__()
+        super().__init__(number=next(_NUMBERS))
+        _PLOTS[str(self.number)] = self
         self.on_msg(LivePlot._receive)
 
     @property
@@ -155,6 +160,24 @@ class LivePlot(anywidget.AnyWidget):
         """
         if not self._shut:
             self.problem = printable(problem)
+
+    def acknowledge(self, seq: int) -> None:
+        """Note that the page has drawn a frame.
+
+        Parameters
+        ----------
+        seq : int
+            The frame's number; if it is an old one, and the newest is overdue, that was lost on its way.
+        """
+        with self._gate:
+            if self._shut:
+                return
+            self._hear()
+            if seq >= self._seq:
+                self._under_way = False
+                self._flush()
+            elif self._overdue():
+                self._send_frame(diff(None, self._latest), base=-1)
 
     def show(self) -> None:
         """Display the plot here; `close` then leaves a static figure in its place."""
@@ -226,24 +249,31 @@ class LivePlot(anywidget.AnyWidget):
 
     def _receive(self, content: Any, _buffers: Any) -> None:
         # Runs in the main thread or in one of the kernel's subshells: it only notes and sends.
-        kind, seq = content.get("kind"), content.get("seq")
-        wants_library = kind == "ready" and content.get("plotly") is True
+        kind, seqs = content.get("kind"), content.get("seqs")
+        if kind == "ready":
+            self._answer(wants_library=content.get("plotly") is True)
+        elif kind == "drawn" and isinstance(seqs, dict):
+            # The page answers for all its plots at once.
+            for number, seq in seqs.items():
+                plot = _PLOTS.get(str(number))
+                if plot is not None and isinstance(seq, int):
+                    plot.acknowledge(seq)
+
+    def _answer(self, *, wants_library: bool) -> None:
         compressed = library() if wants_library else b""
         with self._gate:
-            if self._shut:
-                return
-            self._heard = True
-            # ipykernel 7 has the page's answers handled where the last message came from. Sent in this
-            # context, frames are acknowledged in the subshell that the page talks to, and not behind the cell
-            # that is running.
-            self._route = contextvars.copy_context()
-            if kind == "drawn" and isinstance(seq, int) and seq >= self._seq:
-                self._under_way = False
-                self._flush()
-            elif kind == "ready":
+            if not self._shut:
+                self._hear()
                 if wants_library:
                     self._post({"kind": "plotly"}, compressed)
                 self._send_frame(diff(None, self._latest), base=-1)
+
+    def _hear(self) -> None:
+        self._heard = True
+        # ipykernel 7 has the page's answers handled where the last message came from. Sent in this context,
+        # frames are acknowledged in the subshell that the page talks to, and not behind the cell that is
+        # running.
+        self._route = contextvars.copy_context()
 
     def _overdue(self) -> bool:
         return self._clock() - self._sent_at >= self._timeout_s
@@ -267,7 +297,7 @@ class LivePlot(anywidget.AnyWidget):
             message["order"] = delta.order
         if delta.patches:
             message["patches"] = delta.patches
-        self._post(message, delta.tail)
+        self._post(message, delta.values)
 
     def _post(self, message: dict[str, Any], buffer: bytes) -> None:
         if self._route is None:
@@ -283,3 +313,6 @@ class LivePlot(anywidget.AnyWidget):
             self._first_at = self._clock()
         if not self._heard and self._clock() - self._first_at > _UNHEARD_S and has_kernel() and OFFER.take():
             self._post({"kind": "plotly"}, library())
+
+
+_PLOTS: Final = weakref.WeakValueDictionary[str, LivePlot]()
