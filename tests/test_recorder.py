@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -245,3 +247,40 @@ def test_a_stream_that_cannot_be_recorded_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordingError, match="there is a file of that name"):
         chaosnb.stream("network", url="devnet", record=tmp_path / "file")
+
+
+OUT_OF_ROOM = """
+import resource, sys, chaosnb
+folder = sys.argv[1]
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+with chaosnb.Devnet(seed=7, rate=400) as node, chaosnb.stream("network", url=node.url, record=folder) as s:
+    s.wait(events=10, timeout=30)
+    # No file may grow beyond 8 kB, as on a disk that is full.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, most))
+    s.wait(until=lambda s: s.status.error is not None, timeout=30)
+    print(s.status.error)
+    before = len(s.network_metrics)
+    s.wait(events=50, timeout=30)
+    assert len(s.network_metrics) > before
+    assert s.status.state == "live"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    s.wait(until=lambda s: s.status.error is None, timeout=30)
+    s.wait(events=10, timeout=30)
+print(s.incidents["detail"].str.contains("recording").sum())
+again = chaosnb.replay(folder, quiet=True)
+print(again.gaps["cause"].tolist(), again.gaps["certainty"].tolist())
+print(0 < len(again.network_metrics) < len(s.network_metrics))
+"""
+
+
+def test_a_stream_outlives_a_full_disk_and_says_so(tmp_path: Path) -> None:
+    """Tables go on, the status says what is wrong, and the replay knows what it lacks."""
+    command = [sys.executable, "-c", OUT_OF_ROOM, str(tmp_path / "run.chaos")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "nothing is recorded in run.chaos: File too large",
+        "2",
+        "['unrecorded'] ['certain']",
+        "True",
+    ]

@@ -38,6 +38,7 @@ from chaosnb.tables.capture import Capture, drift_frame
 from chaosnb.tables.ledgers import gap_frame
 from chaosnb.tables.retention import parse_retention
 from tests.faulty_network import FaultyNetwork, run_virtually
+from tests.memory_network import MemoryNetwork, VirtualTime
 
 URL = "ws://node.example/ws/v1"
 TOPICS = ("blocks", "consensus", "network", "social")
@@ -56,6 +57,11 @@ FAULTS = Faults(
     refuse=0.2,
     replay_s=2.0,
     script=((9.0, Flood(40)), (12.0, Stall(6)), (20.0, Cut()), (20.1, Refuse(3.0)), (25.0, Garbage(b"\n{"))),
+)
+
+MESSAGE = (
+    '{"type": "agent_status", "data": {"agent_id": "a", "status": "active", "reason": "one", '
+    '"expected_duration": "PT0S", "timestamp": "2026-11-23T00:36:12.345Z"}}'
 )
 
 
@@ -415,3 +421,43 @@ def test_long_loading_shows_how_far_it_is(
         assert {25, 100, "closed"} <= set(shown)
     else:
         assert capsys.readouterr().err.splitlines()[0] == "chaosnb: loading run.chaos: 25 %"
+
+
+def test_a_clock_that_was_set_is_replayed_as_well(tmp_path: Path) -> None:
+    """What was known of the node's clock is void then, live and replayed."""
+    time_, folder = VirtualTime(), tmp_path / "run.chaos"
+    part = MESSAGE.encode()
+    network = MemoryNetwork(time_).link([part], 5.0, [part.replace(b"one", b"two")], 5.0)
+    tap = Recorder(
+        folder,
+        source=URL,
+        simulated=False,
+        topics=TOPICS,
+        lateness_s=2.0,
+        version="1",
+        wall_ns=time_.wall_ns,
+        monotonic=time_.clock.monotonic,
+    )
+    session = Session(TOPICS, Identity.generate(), lateness_s=2.0)
+    connection = Connection(url=URL, session=session, connect=network, clock=time_.clock, tap=tap)
+    skews = []
+
+    async def run() -> None:
+        async with aclosing(connection.batches()) as batches:
+            async for _ in batches:
+                time_.jump_s += 100
+                skews.append(connection.skew_s)
+                if len(skews) == 2:
+                    return
+
+    time_.run(run())
+    tap.close()
+    assert skews[0] is not None
+    assert skews[1] is not None
+    assert skews[0] - skews[1] == pytest.approx(105)
+
+    async def again() -> list[float | None]:
+        replay = Replay(folder)
+        return [replay.skew_s async for _ in replay.batches()]
+
+    assert asyncio.run(again()) == skews
