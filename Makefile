@@ -80,6 +80,7 @@ docs: setup ## build the API reference in build/docs
 
 screenshots: setup ## make the pictures of the README anew
 	$(BIN)/python docs/screenshots.py
+	$(BIN)/python docs/figures.py
 
 clean: ## remove what the other words made, .venv too
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -105,16 +105,25 @@ def votes(*seconds: float) -> pd.DataFrame:
 
 def test_buckets_and_window_can_be_chosen() -> None:
     """As wide as told, and from as long before the end as told."""
-    frame = timelines.decisions(votes(0, 9, 10, 11, 31), bucket_s=10)
+    frame = timelines.decisions(votes(0, 9, 10, 11, 31), resolution_s=10)
     assert frame["approve"].tolist() == [2, 2, 1]
     assert frame["time"].dt.second.tolist() == [0, 10, 30]
-    assert timelines.decisions(votes(0, 9, 10, 11, 31), bucket_s=10, window_s=21)["approve"].tolist() == [
+    assert timelines.decisions(votes(0, 9, 10, 11, 31), resolution_s=10, window_s=21)["approve"].tolist() == [
         2,
         1,
     ]
 
 
-@pytest.mark.parametrize("options", [{"bucket_s": 0}, {"bucket_s": 1.5}, {"window_s": 0}, {"window_s": -1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"resolution_s": 0},
+        {"resolution_s": 1.5},
+        {"resolution_s": float("nan")},
+        {"window_s": 0},
+        {"window_s": -1},
+    ],
+)
 def test_options_that_are_not_possible_are_refused(options: dict[str, float]) -> None:
     """The error names the option."""
     with pytest.raises(ValueError, match=f"{next(iter(options))}=.* is not possible"):
@@ -171,8 +180,8 @@ def test_a_grid_of_centuries_is_refused_and_not_made() -> None:
     """One row of the year 9999 with buckets of a second would fill the memory."""
     times = pd.Series(["2026-01-01T00:00:00Z", "9999-01-01T00:00:00Z"])
     frame = pd.DataFrame({"timestamp": times})
-    with pytest.raises(ValueError, match="choose a longer bucket_s"):
-        activity.event_rate({"a": frame}, bucket_s=1)
+    with pytest.raises(ValueError, match="choose a longer resolution_s"):
+        activity.event_rate({"a": frame}, resolution_s=1)
     assert len(activity.event_rate({"a": frame})) <= 303
 
 

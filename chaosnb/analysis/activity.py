@@ -17,7 +17,7 @@ _PARTS: Final = {"median": 0.5, "low": 0.05, "high": 0.95}
 
 
 def event_rate(
-    frames: Mapping[str, pd.DataFrame], *, window_s: float | None = None, bucket_s: int | None = None
+    frames: Mapping[str, pd.DataFrame], *, window_s: float | None = None, resolution_s: float | None = None
 ) -> pd.DataFrame:
     """Return how many events a second came of each table, by event time.
 
@@ -25,7 +25,7 @@ def event_rate(
     ----------
     frames : mapping of str to pandas.DataFrame
         Tables by name, as `Stream.frames` gives them.
-    window_s, bucket_s : optional
+    window_s, resolution_s : optional
         As in `throughput`.
 
     Returns
@@ -42,7 +42,7 @@ def event_rate(
     """
     parts = {name: timed(frame, name)[1] // SECOND_US for name, frame in frames.items()}
     parts = {name: seconds for name, seconds in parts.items() if len(seconds)}
-    start, width = span([*parts.values()], window_s, bucket_s)
+    start, width = span([*parts.values()], window_s, resolution_s)
     grid, inside = grid_of([*parts.values()], start, width)
     columns = {}
     for (name, seconds), chosen in zip(parts.items(), inside, strict=True):
@@ -52,7 +52,7 @@ def event_rate(
 
 
 def lag(
-    frames: Mapping[str, pd.DataFrame], *, window_s: float | None = None, bucket_s: int | None = None
+    frames: Mapping[str, pd.DataFrame], *, window_s: float | None = None, resolution_s: float | None = None
 ) -> pd.DataFrame:
     """Return how long events took from their own time to their arrival.
 
@@ -61,7 +61,7 @@ def lag(
     frames : mapping of str to pandas.DataFrame
         Tables by name, as `Stream.frames` gives them; errors, which carry no time of their own, are left
         out.
-    window_s, bucket_s : optional
+    window_s, resolution_s : optional
         As in `throughput`.
 
     Returns
@@ -88,7 +88,7 @@ def lag(
             came.append(arrivals_us[known])
     sent_us = np.concatenate(sent)
     seconds = sent_us // SECOND_US
-    start, width = span([seconds], window_s, bucket_s)
+    start, width = span([seconds], window_s, resolution_s)
     bucket = seconds // width * width
     seen = bucket >= start // width * width
     taken = pd.Series((np.concatenate(came) - sent_us)[seen] / SECOND_US).groupby(bucket[seen])

@@ -24,11 +24,11 @@ _WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7
 _MOST_BUCKETS: Final = 1_000_000
 
 
-def span(parts: Sequence[Integers], window_s: float | None, bucket_s: int | None) -> tuple[int, int]:
+def span(parts: Sequence[Integers], window_s: float | None, resolution_s: float | None) -> tuple[int, int]:
     """Return the second at which to begin, and how many seconds a bucket takes."""
-    if bucket_s is not None and (not isinstance(bucket_s, int) or bucket_s < 1):
+    if resolution_s is not None and not (resolution_s >= 1 and float(resolution_s).is_integer()):
         raise ValueError(
-            f"bucket_s={bucket_s!r} is not possible: choose a whole number of seconds, at least 1"
+            f"resolution_s={resolution_s!r} is not possible: choose a whole number of seconds, at least 1"
         )
     if window_s is not None and not window_s > 0:
         raise ValueError(
@@ -40,7 +40,7 @@ def span(parts: Sequence[Integers], window_s: float | None, bucket_s: int | None
     start = first if window_s is None else max(first, last - int(window_s))
     least = (last - start) / _POINTS
     round_s = next((width for width in _WIDTHS_S if width >= least), int(least // 86_400 + 1) * 86_400)
-    return start, bucket_s or round_s
+    return start, int(resolution_s or round_s)
 
 
 def grid_of(
@@ -54,7 +54,7 @@ def grid_of(
     first, last = min(int(s.min()) for s in seen) // width * width, max(int(s.max()) for s in seen)
     if (last - first) // width >= _MOST_BUCKETS:
         raise ValueError(
-            f"the times span {last - first:,} s, too many buckets of {width} s: choose a longer bucket_s"
+            f"the times span {last - first:,} s, too many buckets of {width} s: choose a longer resolution_s"
         )
     return np.arange(first, last // width * width + width, width), inside
 

@@ -24,7 +24,7 @@ def throughput(
     blocks: pd.DataFrame | None = None,
     *,
     window_s: float | None = None,
-    bucket_s: int | None = None,
+    resolution_s: float | None = None,
 ) -> pd.DataFrame:
     """Return the transactions a second that nodes report, and those in blocks.
 
@@ -36,7 +36,7 @@ def throughput(
         The table `block_proposal`. None: there is no `observed`.
     window_s : float, optional
         How many seconds before the newest row to begin. None: with the first row.
-    bucket_s : int, optional
+    resolution_s : float, optional
         How many seconds a bucket takes. None: a round number that makes at most about 300 of them.
 
     Returns
@@ -58,7 +58,7 @@ def throughput(
         made, blocks_us = timed(blocks, "block_proposal", "transactions")
         parts.append(blocks_us // SECOND_US)
         sizes = _lengths(made["transactions"])
-    start, width = span(parts, window_s, bucket_s)
+    start, width = span(parts, window_s, resolution_s)
     grid, inside = grid_of(parts, start, width)
     tps = np.asarray(rows["tps"], np.float64)
     reported = sums(parts[0][inside[0]], tps[inside[0]], grid, width)
@@ -72,7 +72,7 @@ def throughput(
 
 
 def decisions(
-    votes: pd.DataFrame, *, window_s: float | None = None, bucket_s: int | None = None
+    votes: pd.DataFrame, *, window_s: float | None = None, resolution_s: float | None = None
 ) -> pd.DataFrame:
     """Count the votes on blocks over time.
 
@@ -80,7 +80,7 @@ def decisions(
     ----------
     votes : pandas.DataFrame
         The table `block_validation`.
-    window_s, bucket_s : optional
+    window_s, resolution_s : optional
         As in `throughput`.
 
     Returns
@@ -97,13 +97,13 @@ def decisions(
     """
     rows, times_us = timed(votes, "block_validation", "decision")
     labels = ("approve", "reject")
-    seconds, counts = _counts(texts(rows["decision"]), times_us, labels, window_s, bucket_s)
+    seconds, counts = _counts(texts(rows["decision"]), times_us, labels, window_s, resolution_s)
     approve, reject = counts["approve"], counts["reject"]
     return frame_of(seconds, {**counts, "approval_rate": _ratio(approve, approve + reject)})
 
 
 def sentiment(
-    messages: pd.DataFrame, *, window_s: float | None = None, bucket_s: int | None = None
+    messages: pd.DataFrame, *, window_s: float | None = None, resolution_s: float | None = None
 ) -> pd.DataFrame:
     """Count what agents say about blocks over time, by its sentiment.
 
@@ -111,7 +111,7 @@ def sentiment(
     ----------
     messages : pandas.DataFrame
         The table `consensus_discussion`.
-    window_s, bucket_s : optional
+    window_s, resolution_s : optional
         As in `throughput`.
 
     Returns
@@ -129,14 +129,14 @@ def sentiment(
     """
     rows, times_us = timed(messages, "consensus_discussion", "sentiment")
     labels = ("positive", "neutral", "negative")
-    seconds, counts = _counts(texts(rows["sentiment"]), times_us, labels, window_s, bucket_s)
+    seconds, counts = _counts(texts(rows["sentiment"]), times_us, labels, window_s, resolution_s)
     said = counts["positive"] + counts["neutral"] + counts["negative"]
     index = _ratio(counts["positive"] - counts["negative"], said)
     return frame_of(seconds, {**counts, "sentiment_index": index})
 
 
 def reputation(
-    updates: pd.DataFrame, *, window_s: float | None = None, bucket_s: int | None = None
+    updates: pd.DataFrame, *, window_s: float | None = None, resolution_s: float | None = None
 ) -> pd.DataFrame:
     """Return the last score of each agent in each bucket.
 
@@ -144,7 +144,7 @@ def reputation(
     ----------
     updates : pandas.DataFrame
         The table `reputation_update`.
-    window_s, bucket_s : optional
+    window_s, resolution_s : optional
         As in `throughput`.
 
     Returns
@@ -162,7 +162,7 @@ def reputation(
     """
     rows, times_us = timed(updates, "reputation_update", "agent_id", "new_score")
     seconds = times_us // SECOND_US
-    start, width = span([seconds], window_s, bucket_s)
+    start, width = span([seconds], window_s, resolution_s)
     arrived = rows["seq"].to_numpy() if "seq" in rows.columns else np.arange(len(rows))
     found: dict[str, Any] = {
         "agent_id": texts(rows["agent_id"]),
@@ -185,10 +185,10 @@ def _counts(
     times_us: Integers,
     known: Sequence[str],
     window_s: float | None,
-    bucket_s: int | None,
+    resolution_s: float | None,
 ) -> tuple[Integers, dict[str, Integers]]:
     seconds = times_us // SECOND_US
-    start, width = span([seconds], window_s, bucket_s)
+    start, width = span([seconds], window_s, resolution_s)
     bucket = seconds // width * width
     seen = bucket >= start // width * width
     buckets, place = np.unique(bucket[seen], return_inverse=True)

@@ -11,21 +11,30 @@ They can be changed like any plotly figure: ``figure.update_layout(template="plo
 `chaosnb.figures.specs` holds the specifications that the live plots share with them.
 """
 
+from chaosnb.figures.ballots import approval_by, vote_heatmap
+from chaosnb.figures.gallery import memes
 from chaosnb.figures.gaps import mark_gaps
+from chaosnb.figures.network import alliances
 from chaosnb.figures.series import decisions, event_rate, lag, reputation, sentiment, tps
 from chaosnb.figures.specs import FIGURES
 from chaosnb.figures.style import PALETTE, Columns, label
+from chaosnb.figures.tree import block_tree
 
 __all__ = [
     "FIGURES",
     "PALETTE",
     "Columns",
+    "alliances",
+    "approval_by",
+    "block_tree",
     "decisions",
     "event_rate",
     "label",
     "lag",
     "mark_gaps",
+    "memes",
     "reputation",
     "sentiment",
     "tps",
+    "vote_heatmap",
 ]

@@ -34,7 +34,7 @@ def tps(
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
-    bucket_s: int | None = None,
+    resolution_s: float | None = None,
 ) -> go.Figure:
     """Draw the transactions a second that nodes report and, given the blocks, those that blocks hold.
 
@@ -48,7 +48,7 @@ def tps(
         What is missing, as `Stream.gaps` tells, to be shaded. None shades nothing.
     window_s : float, optional
         How many seconds before the newest row to begin. None: with the first row.
-    bucket_s : int, optional
+    resolution_s : float, optional
         How many seconds a point stands for. None: a round number that makes at most about 300 points.
 
     Returns
@@ -69,9 +69,9 @@ def tps(
     >>> figure.data[0].name, figure.data[0].y.tolist()
     ('reported by nodes', [90.0, 110.0, 100.0])
     """
-    if not _aggregated("tps", frame, window_s, bucket_s):
+    if not _aggregated("tps", frame, window_s, resolution_s):
         metrics = require(frame, "network_metrics", "timestamp", "tps")
-        columns = timelines.throughput(metrics, blocks, window_s=window_s, bucket_s=bucket_s)
+        columns = timelines.throughput(metrics, blocks, window_s=window_s, resolution_s=resolution_s)
         return still(specs.tps(columns, _gaps(gaps)), frame, blocks)
     return still(specs.tps(frame, _gaps(gaps)), frame)
 
@@ -81,7 +81,7 @@ def decisions(
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
-    bucket_s: int | None = None,
+    resolution_s: float | None = None,
 ) -> go.Figure:
     """Draw the votes on blocks, stacked, and the share that approves with its 95 % confidence interval.
 
@@ -89,7 +89,7 @@ def decisions(
     ----------
     frame : pandas.DataFrame
         The table `block_validation`, or the aggregate ``s.aggregate("decisions")``.
-    gaps, window_s, bucket_s : optional
+    gaps, window_s, resolution_s : optional
         As in `tps`.
 
     Returns
@@ -110,7 +110,7 @@ def decisions(
     >>> {trace.name: trace.y.tolist()[:1] for trace in decisions(votes).data if trace.stackgroup}
     {'approve': [3.0], 'reject': [1.0]}
     """
-    return _draw("decisions", frame, timelines.decisions, gaps, window_s, bucket_s)
+    return _draw("decisions", frame, timelines.decisions, gaps, window_s, resolution_s)
 
 
 def sentiment(
@@ -118,7 +118,7 @@ def sentiment(
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
-    bucket_s: int | None = None,
+    resolution_s: float | None = None,
 ) -> go.Figure:
     """Draw what agents say about blocks, stacked by sentiment, and the sentiment index.
 
@@ -126,7 +126,7 @@ def sentiment(
     ----------
     frame : pandas.DataFrame
         The table `consensus_discussion`, or the aggregate ``s.aggregate("sentiment")``.
-    gaps, window_s, bucket_s : optional
+    gaps, window_s, resolution_s : optional
         As in `tps`.
 
     Returns
@@ -147,7 +147,7 @@ def sentiment(
     >>> sentiment(said).data[-1].y.tolist()
     [0.5]
     """
-    return _draw("sentiment", frame, timelines.sentiment, gaps, window_s, bucket_s)
+    return _draw("sentiment", frame, timelines.sentiment, gaps, window_s, resolution_s)
 
 
 def reputation(
@@ -157,7 +157,7 @@ def reputation(
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
-    bucket_s: int | None = None,
+    resolution_s: float | None = None,
 ) -> go.Figure:
     """Draw the reputation of the chosen agents, or of those whose score moved most.
 
@@ -170,7 +170,7 @@ def reputation(
         The agents to draw. None: the `top` ones by change between their first and last score.
     top : int
         How many agents to draw if none are chosen.
-    gaps, window_s, bucket_s : optional
+    gaps, window_s, resolution_s : optional
         As in `tps`.
 
     Returns
@@ -192,7 +192,7 @@ def reputation(
     """
     chosen = (agents,) if isinstance(agents, str) else agents
     more = {"agents": chosen, "top": top}
-    return _draw("reputation", frame, timelines.reputation, gaps, window_s, bucket_s, **more)
+    return _draw("reputation", frame, timelines.reputation, gaps, window_s, resolution_s, **more)
 
 
 def event_rate(
@@ -200,7 +200,7 @@ def event_rate(
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
-    bucket_s: int | None = None,
+    resolution_s: float | None = None,
 ) -> go.Figure:
     """Draw how many events a second there are of each table, by event time.
 
@@ -208,7 +208,7 @@ def event_rate(
     ----------
     frames : pandas.DataFrame or mapping of str to pandas.DataFrame
         Any table of events, or several by name, such as all of ``s.frames()``.
-    gaps, window_s, bucket_s : optional
+    gaps, window_s, resolution_s : optional
         As in `tps`.
 
     Returns
@@ -228,7 +228,7 @@ def event_rate(
     [nan, 2.0, nan]
     """
     named = _by_name(frames)
-    columns = activity.event_rate(named, window_s=window_s, bucket_s=bucket_s)
+    columns = activity.event_rate(named, window_s=window_s, resolution_s=resolution_s)
     return still(specs.event_rate(columns, _gaps(gaps)), *named.values())
 
 
@@ -237,7 +237,7 @@ def lag(
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
-    bucket_s: int | None = None,
+    resolution_s: float | None = None,
 ) -> go.Figure:
     """Draw how long events took from their own time to their arrival: the median, and 5 % to 95 %.
 
@@ -247,7 +247,7 @@ def lag(
     ----------
     frames : pandas.DataFrame or mapping of str to pandas.DataFrame
         Any table of events, or several by name, such as all of ``s.frames()``. Errors are left out.
-    gaps, window_s, bucket_s : optional
+    gaps, window_s, resolution_s : optional
         As in `tps`.
 
     Returns
@@ -268,7 +268,7 @@ def lag(
     [2.0]
     """
     named = _by_name(frames)
-    columns = activity.lag(named, window_s=window_s, bucket_s=bucket_s)
+    columns = activity.lag(named, window_s=window_s, resolution_s=resolution_s)
     return still(specs.lag(columns, _gaps(gaps)), *named.values())
 
 
@@ -278,23 +278,23 @@ def _draw(
     count: Callable[..., pd.DataFrame],
     gaps: pd.DataFrame | None,
     window_s: float | None,
-    bucket_s: int | None,
+    resolution_s: float | None,
     **more: Any,
 ) -> go.Figure:
     columns = frame
-    if not _aggregated(name, frame, window_s, bucket_s):
-        columns = count(frame, window_s=window_s, bucket_s=bucket_s)
+    if not _aggregated(name, frame, window_s, resolution_s):
+        columns = count(frame, window_s=window_s, resolution_s=resolution_s)
     return still(specs.FIGURES[name](columns, gaps=_gaps(gaps), **more), frame)
 
 
-def _aggregated(name: str, frame: Columns, window_s: float | None, bucket_s: int | None) -> bool:
+def _aggregated(name: str, frame: Columns, window_s: float | None, resolution_s: float | None) -> bool:
     if not isinstance(frame, Mapping | pd.DataFrame) or any(
         column not in frame for column in ("time", *_AGGREGATES[name])
     ):
         return False
-    if window_s is not None or bucket_s is not None:
+    if window_s is not None or resolution_s is not None:
         raise ValueError(
-            f"window_s= and bucket_s= are for tables: this frame has its buckets already. Ask for others "
+            f"window_s= and resolution_s= are for tables: this frame has its buckets already. Ask for others "
             f'with s.aggregate("{name}", window_s=..., points=...)'
         )
     return True

@@ -86,7 +86,7 @@ def still(spec: Spec, *frames: Any) -> go.Figure:
     if sources := [*dict.fromkeys(str(source) for source in found if source)]:
         at = {"xref": "paper", "yref": "paper", "x": 1, "y": 0, "xanchor": "right", "yanchor": "top"}
         text = f"source: {words(', '.join(sources))}"
-        figure.add_annotation(text=text, showarrow=False, yshift=-36, font={"size": 9}, **at)
+        figure.add_annotation(text=text, showarrow=False, yshift=-39, font={"size": 9}, **at)
     return figure
 
 

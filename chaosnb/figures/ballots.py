@@ -1,0 +1,204 @@
+"""Figures of votes: who voted how on which block, and how each personality approves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from chaosnb.analysis.ballots import Group, approval_rate, last_votes
+from chaosnb.analysis.columns import require, texts
+from chaosnb.figures.style import PALETTE, Spec, label, plane_layout, still, words
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["approval_by", "vote_heatmap"]
+
+_BLUE, _GREEN, _RED, _GREY = PALETTE[0], PALETTE[2], PALETTE[5], PALETTE[6]
+# In print green and red are the same grey: a cross tells them apart.
+_LOOKS: Final = {"reject": (_RED, "×"), "other": (_GREY, "?"), "approve": (_GREEN, "")}
+_ROW_PX: Final = 16
+_TICKS: Final = 12
+
+
+def vote_heatmap(
+    votes: pd.DataFrame,
+    blocks: pd.DataFrame | None = None,
+    *,
+    newest: int = 60,
+    validators: int = 40,
+) -> go.Figure:
+    """Draw who voted how on which block: validators from top to bottom, blocks from left to right.
+
+    Parameters
+    ----------
+    votes : pandas.DataFrame
+        The table `block_validation`. Of several votes on a block by one validator the last counts.
+    blocks : pandas.DataFrame, optional
+        The table `block_proposal`, to name blocks by height. None: they are named by hash.
+    newest : int
+        How many blocks to draw, those whose votes came last.
+    validators : int
+        How many validators to draw, those with most votes; who approves most stands at the top.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The reason of a vote shows on hover. Cells are empty where there was no vote.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no frame, or lacks a column (the message says which table has it).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> time = pd.to_datetime(["2026-01-01", "2026-01-02"], utc=True)
+    >>> votes = {"timestamp": time, "block_hash": ["g", "h"], "validator_id": "v"}
+    >>> figure = vote_heatmap(pd.DataFrame({**votes, "decision": ["approve", "reject"], "reason": "why not"}))
+    >>> figure.data[0].z.tolist(), figure.data[0].text.tolist()
+    ([[2.0, 0.0]], [['', '×']])
+    """
+    last = last_votes(votes)
+    hashes = [*dict.fromkeys(last["block_hash"])]
+    drawn = hashes[-newest:]
+    cells = last[last["block_hash"].isin(drawn)]
+    busy = cells["validator_id"].value_counts().index[:validators]
+    cells = cells[cells["validator_id"].isin(busy)]
+    names = _by_approval(cells)
+    column, row = (
+        pd.Index(drawn).get_indexer(pd.Index(cells["block_hash"])),
+        pd.Index(names).get_indexer(pd.Index(cells["validator_id"])),
+    )
+    kinds = cells["decision"].where(cells["decision"].isin([*_LOOKS]), "other").tolist()
+    shape = (len(names), len(drawn))
+    z, marks, told = np.full(shape, np.nan), np.full(shape, "", object), np.full(shape, "", object)
+    z[row, column] = [[*_LOOKS].index(kind) for kind in kinds]
+    marks[row, column] = [_LOOKS[kind][1] for kind in kinds]
+    ticks = _block_names(drawn, blocks)
+    told[row, column] = [
+        _vote_text(vote, ticks[place])
+        for vote, place in zip(cells.itertuples(), column.tolist(), strict=True)
+    ]
+    steps = [[(place + half) / 3, look[0]] for place, look in enumerate(_LOOKS.values()) for half in (0, 1)]
+    cells_trace: Spec = {
+        **{"type": "heatmap", "z": z, "zmin": 0, "zmax": 2, "colorscale": steps, "showscale": False},
+        **{"text": marks, "texttemplate": "%{text}", "textfont": {"size": 10, "color": "white"}},
+        **{"hovertext": told, "hovertemplate": "%{hovertext}<extra></extra>", "xgap": 1, "ygap": 1},
+    }
+    height = 130 + max(_ROW_PX * len(names), 120)
+    place = "block (height)" if blocks is not None else "block (beginning of its hash)"
+    of = f": newest {len(drawn):,} of {len(hashes):,} blocks" if len(drawn) < len(hashes) else ""
+    layout = plane_layout(f"Votes{of}", place, "validator", empty=not len(cells), height=height)
+    every = max(1, -(-len(drawn) // _TICKS))
+    layout["xaxis"] |= {"tickvals": [*range(0, len(drawn), every)], "ticktext": ticks[::every]}
+    layout["xaxis"] |= {"range": [-0.5, max(len(drawn), 1) - 0.5], "showgrid": False, "zeroline": False}
+    layout["yaxis"] |= {"tickvals": [*range(len(names))], "ticktext": [label(name) for name in names]}
+    layout["yaxis"] |= {"autorange": "reversed", "showgrid": False, "zeroline": False, "title": {"text": ""}}
+    layout["margin"]["l"] = _room_for(names)
+    keys = [_key(name, color, mark) for name, (color, mark) in [*_LOOKS.items()][::-1] if name in kinds]
+    return still({"data": [cells_trace, *keys], "layout": layout}, votes)
+
+
+def approval_by(votes: pd.DataFrame, by: Group = "personality") -> go.Figure:
+    """Draw which share of its votes each personality approves, with 95 % confidence intervals.
+
+    Parameters
+    ----------
+    votes : pandas.DataFrame
+        The table `block_validation`.
+    by : {"personality", "validator"}
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The intervals are Wilson's (see `chaosnb.analysis.intervals.wilson_interval`); the line is the share
+        of all votes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no frame, lacks a column (the message says which table has it), or there is no such grouping.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> votes = {"timestamp": pd.to_datetime(["2026-01-01"] * 2), "decision": ["approve", "reject"]}
+    >>> approval_by(pd.DataFrame({**votes, "validator_personality": "lawful"})).data[0].x.tolist()
+    [50.0]
+    """
+    rates = approval_rate(votes, by).dropna(subset="approval_rate").iloc[::-1]
+    share = rates["approval_rate"].to_numpy(np.float64) * 100
+    low, high = rates["low"].to_numpy(np.float64) * 100, rates["high"].to_numpy(np.float64) * 100
+    voted = rates["approve"] + rates["reject"]
+    ends = zip(share.tolist(), low.tolist(), high.tolist(), rates["approve"], voted, strict=True)
+    told = [f"{s:.1f} % ({a:.1f} % to {b:.1f} %): {yes:,} of {n:,} votes" for s, a, b, yes, n in ends]
+    names = [str(name) for name in rates[by]]
+    points: Spec = {
+        **{"type": "scatter", "mode": "markers", "x": share, "y": np.arange(len(names)), "showlegend": False},
+        **{
+            "marker": {"size": 9, "color": _BLUE},
+            "hovertext": told,
+            "hovertemplate": "%{hovertext}<extra></extra>",
+        },
+        "error_x": {
+            **{"type": "data", "symmetric": False, "array": high - share, "arrayminus": share - low},
+            **{"color": _BLUE, "thickness": 2, "width": 4},
+        },
+    }
+    height = 110 + max(26 * len(names), 120)
+    layout = plane_layout(
+        f"Approval by {by}", "votes that approve (%), 95 % interval", "", empty=not len(names), height=height
+    )
+    layout["margin"] |= {"l": _room_for(names) + 50, "t": 40}
+    layout["xaxis"]["range"] = [-2, 102]
+    told_n = [f"{label(name)} (n = {n:,})" for name, n in zip(names, voted, strict=True)]
+    layout["yaxis"] |= {"tickvals": [*range(len(names))], "ticktext": told_n, "zeroline": False}
+    layout["yaxis"]["range"] = [-0.7, max(len(names), 1) - 0.3]
+    if voted.sum():
+        overall = float(rates["approve"].sum() / voted.sum() * 100)
+        line = {"color": _GREY, "width": 1, "dash": "dash"}
+        layout["shapes"] = [
+            {"type": "line", "x0": overall, "x1": overall, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+        ]
+        at = {
+            "x": overall,
+            "yref": "paper",
+            "y": 1,
+            "yanchor": "bottom",
+            "showarrow": False,
+            "font": {"size": 10},
+        }
+        layout.setdefault("annotations", []).append({"text": f"all votes {overall:.1f} %", **at})
+    return still({"data": [points], "layout": layout}, votes)
+
+
+def _by_approval(cells: pd.DataFrame) -> list[str]:
+    share = (cells["decision"] == "approve").groupby(cells["validator_id"]).mean()
+    return sorted(map(str, share.index), key=lambda name: (-share[name], name))
+
+
+def _block_names(hashes: list[str], blocks: pd.DataFrame | None) -> list[str]:
+    heights: dict[Any, Any] = {}
+    if blocks is not None:
+        rows = require(blocks, "block_proposal", "block_hash", "height")
+        heights = dict(zip(texts(rows["block_hash"]), rows["height"].tolist(), strict=True))
+    return [str(heights[one]) if one in heights else label(one[:8]) for one in hashes]
+
+
+def _vote_text(vote: Any, block: str) -> str:
+    kind = f" ({label(vote.validator_personality)})" if vote.validator_personality else ""
+    reason = f"<br><i>{words(vote.reason)}</i>" if vote.reason else ""
+    return f"{label(vote.validator_id)}{kind}<br>block {block}: {label(vote.decision)}{reason}"
+
+
+def _key(name: str, color: str, mark: str) -> Spec:
+    look = {"marker": {"symbol": "square", "size": 11, "color": color}, "name": f"{name} {mark}".strip()}
+    return {"type": "scatter", "mode": "markers", "x": [None], "y": [None], **look}
+
+
+def _room_for(names: list[str]) -> int:
+    return 24 + 6 * min(max((len(name) for name in names), default=8), 28)

@@ -1,0 +1,120 @@
+"""Who voted how: shares, last votes, and their figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chaosnb import figures
+from chaosnb.analysis.ballots import approval_rate, last_votes
+from chaosnb.protocol.schema import TABLES
+from chaosnb.tables.table import Table
+from tests.figure_texts import HOSTILE, assert_only_text, texts_of
+
+EMPTY = Table(TABLES["block_validation"]).snapshot()
+
+
+def votes(*rows: tuple[str, str, str]) -> pd.DataFrame:
+    """Votes as (block, validator, decision), a second apart; personalities are the first letters."""
+    block, validator, decision = zip(*rows, strict=True)
+    return pd.DataFrame(
+        {
+            "timestamp": pd.date_range("2026-01-01", periods=len(rows), freq="s", tz="UTC"),
+            "block_hash": block,
+            "validator_id": validator,
+            "validator_personality": [name[:1] for name in validator],
+            "decision": decision,
+            "reason": [f"reason {number}" for number in range(len(rows))],
+        }
+    )
+
+
+def test_approval_is_counted_by_personality_and_by_validator() -> None:
+    """Highest first; who only abstains is last and has no rate."""
+    frame = votes(
+        ("1", "a1", "approve"),
+        ("1", "a2", "reject"),
+        ("2", "a1", "approve"),
+        ("1", "b1", "approve"),
+        ("1", "c1", "abstain"),
+    )
+    found = approval_rate(frame)
+    assert found["personality"].tolist() == ["b", "a", "c"]
+    assert found[["approve", "reject", "other"]].to_numpy().tolist() == [[1, 0, 0], [2, 1, 0], [0, 0, 1]]
+    np.testing.assert_allclose(found["approval_rate"], [1, 2 / 3, np.nan])
+    assert (found["low"] <= found["approval_rate"])[:2].all()
+    assert approval_rate(frame, "validator")["validator"].tolist() == ["a1", "b1", "a2", "c1"]
+    with pytest.raises(ValueError, match="choose 'personality' or 'validator'"):
+        approval_rate(frame, "block")  # type: ignore[arg-type]
+    assert approval_rate(EMPTY).empty
+
+
+def test_the_last_of_several_votes_counts() -> None:
+    """By time, whatever order the rows have."""
+    frame = votes(("1", "a", "reject"), ("1", "b", "reject"), ("1", "a", "approve"))
+    for one in (frame, frame.iloc[::-1]):
+        assert last_votes(one)[["validator_id", "decision"]].to_numpy().tolist() == [
+            ["b", "reject"],
+            ["a", "approve"],
+        ]
+
+
+def test_the_heat_map_has_a_cell_for_each_validator_and_block() -> None:
+    """Who approves most stands at the top; marks tell rejections from approvals without colour."""
+    frame = votes(
+        ("1", "a", "reject"),
+        ("1", "b", "approve"),
+        ("2", "b", "abstain"),
+        ("3", "a", "reject"),
+        ("3", "b", "approve"),
+    )
+    cells, *keys = figures.vote_heatmap(frame).data
+    np.testing.assert_array_equal(cells.z, [[2, 1, 2], [0, np.nan, 0]])
+    assert cells.text.tolist() == [["", "?", ""], ["×", "", "×"]]
+    assert [key.name for key in keys] == ["approve", "other ?", "reject ×"]
+    assert "reason 3" in cells.hovertext[1][2]
+    assert cells.hovertext[1][1] == ""
+
+
+def test_the_heat_map_shows_the_newest_blocks_and_the_busiest_validators() -> None:
+    """The title says what is left out; heights name blocks where they are known."""
+    frame = votes(*((str(block), f"v{n}", "approve") for block in range(9) for n in range(block % 3 + 1)))
+    blocks = pd.DataFrame({"block_hash": ["7", "8"], "height": [70, 80]})
+    figure = figures.vote_heatmap(frame, blocks, newest=3, validators=2)
+    assert figure.layout.title.text == "Votes: newest 3 of 9 blocks"
+    assert figure.layout.xaxis.ticktext == ("6", "70", "80")
+    assert figure.layout.yaxis.ticktext == ("v0", "v1")
+    assert figure.layout.xaxis.title.text == "block (height)"
+
+
+def test_approval_has_intervals_and_says_of_how_many_votes() -> None:
+    """From the top down by share, in percent, with the share of all as a line."""
+    frame = votes(*(("1", "a", "approve"),) * 3, ("1", "b", "reject"), ("1", "c", "abstain"))
+    figure = figures.approval_by(frame)
+    (points,) = figure.data
+    assert points.x.tolist() == [0, 100]
+    assert figure.layout.yaxis.ticktext == ("b (n = 1)", "a (n = 3)")
+    np.testing.assert_allclose(points.x - points.error_x.arrayminus, [0, 43.85], atol=0.01)
+    np.testing.assert_allclose(points.x + points.error_x.array, [79.35, 100], atol=0.01)
+    assert "all votes 75.0 %" in texts_of(figure)
+    assert "3 of 3 votes" in points.hovertext[1]
+
+
+@pytest.mark.parametrize("draw", [figures.vote_heatmap, figures.approval_by])
+def test_without_votes_the_figures_say_so_and_a_wrong_frame_is_an_error(draw: object) -> None:
+    """The error names the table that has the columns."""
+    assert callable(draw)
+    assert [note.text for note in draw(EMPTY).layout.annotations] == ["no data"]
+    with pytest.raises(ValueError, match=r"s\.block_validation"):
+        draw(pd.DataFrame({"timestamp": [pd.Timestamp(0)]}))
+
+
+def test_text_of_voters_is_only_text() -> None:
+    """In ticks and hovers of both figures."""
+    frame = votes((HOSTILE, HOSTILE, HOSTILE), (HOSTILE + "2", HOSTILE, "approve")).assign(
+        reason=HOSTILE, validator_personality=HOSTILE
+    )
+    assert_only_text(figures.vote_heatmap(frame))
+    for by in ("personality", "validator"):
+        assert_only_text(figures.approval_by(frame, by))
