@@ -43,22 +43,24 @@ class LastScores:
 
     def value(self, start: int, width: int, stop: int = NEVER) -> Columns:
         """Return columns agent_id, time, score; a line begins with the score held when the window began."""
-        agents: list[str] = []
-        seconds: list[int] = []
-        scores: list[float] = []
-        for agent_id in sorted(self._history):
-            history = self._history[agent_id]
+        names = sorted(self._history)
+        points: list[tuple[int, int, int, float]] = []
+        counts = []
+        for name in names:
+            history = self._history[name]
             low, high = bisect_left(history, (start,)), bisect_left(history, (stop + 1,))
-            points = history[max(low - 1, 0) : high]
-            chosen = {max(point[0] // width * width, start): point[3] for point in points}
-            agents += [agent_id] * len(chosen)
-            seconds += chosen.keys()
-            scores += chosen.values()
-        frame = {
-            "agent_id": np.array(agents, dtype=object),
-            "time": bucket_times(np.array(seconds, dtype=np.int64)),
-        }
-        return {**frame, "score": np.array(scores, dtype=float)}
+            held = history[max(low - 1, 0) : high]
+            points += held
+            counts.append(len(held))
+        owners = np.repeat(np.arange(len(names)), counts)
+        seconds = np.array([point[0] for point in points], dtype=np.int64)
+        buckets = np.maximum(seconds // width * width, start)
+        # Of each agent's bucket the last score.
+        differs = (buckets[1:] != buckets[:-1]) | (owners[1:] != owners[:-1])
+        last = np.append(np.flatnonzero(differs), len(buckets) - 1)[: len(buckets)]
+        scores = np.array([point[3] for point in points], dtype=float)
+        agents = np.array(names, dtype=object)[owners[last]]
+        return {"agent_id": agents, "time": bucket_times(buckets[last]), "score": scores[last]}
 
     def _add(self, rows: Rows) -> None:
         for event, at_us, seq in zip(rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True):
