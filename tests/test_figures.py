@@ -312,6 +312,16 @@ def test_what_is_good_and_bad_has_the_same_colours_everywhere() -> None:
     assert colours["approve"] == colours["positive"] != colours["reject"] == colours["negative"]
 
 
+def test_a_line_of_the_top_movers_stays_while_no_other_moves_much_further() -> None:
+    """So that lines do not come and go with each event."""
+    first = reputation(scores(("a", [0, 4]), ("b", [0, 5])), top=1)
+    assert [trace["name"] for trace in first["data"]] == ["b"]
+    before = [trace["uid"] for trace in first["data"]]
+    for other, drawn in ((6, "b"), (8, "a")):
+        frame = scores(("a", [0, other]), ("b", [0, 5]))
+        assert [trace["name"] for trace in reputation(frame, top=1, stay=before)["data"]] == [drawn]
+
+
 def test_reputation_draws_who_moved_most() -> None:
     """The change between first and last score counts, up or down."""
     frame = scores(("a", [1.0, 9.0, 1.0]), ("b", [5.0, 2.0]), ("c", [1.0, 2.0]), ("d", [1.0]))

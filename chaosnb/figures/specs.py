@@ -8,7 +8,7 @@ come from `chaosnb.tables.aggregates` while they are live, and from `chaosnb.ana
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -39,6 +39,7 @@ _BLUE, _ORANGE, _GREEN, _, _SKY, _RED, _GREY = PALETTE
 _BAND: Final = "rgba(86, 180, 233, 0.45)"
 _SPREAD: Final = "rgba(0, 114, 178, 0.3)"
 _LONE_STEP_MS: Final = 1000.0
+_STAYING: Final = 1.5
 
 
 def tps(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
@@ -153,6 +154,7 @@ def reputation(
     top: int = 8,
     *,
     gaps: pd.DataFrame | None = None,
+    stay: Collection[str] = (),
 ) -> Spec:
     """Draw the reputation of the chosen agents, or of those whose score moved most.
 
@@ -167,6 +169,9 @@ def reputation(
         How many agents to draw if none are chosen.
     gaps : pandas.DataFrame, optional
         The stream's gaps, to be shaded; see `mark_gaps`.
+    stay : collection of str
+        The `uid` of lines drawn before: one gives way only to an agent whose score moved half as far again,
+        so that lines do not come and go with each event.
 
     Returns
     -------
@@ -184,7 +189,10 @@ def reputation(
     x, score, ids = milliseconds(frame), floats(frame, "score"), np.asarray(frame["agent_id"], dtype=object)
     edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)] if len(ids) else []
     spans = {str(ids[start]): slice(start, end) for start, end in pairwise(edges)}
-    moved = {agent: abs(score[span][-1] - score[span][0]) for agent, span in spans.items()}
+    moved = {
+        agent: abs(score[span][-1] - score[span][0]) * (_STAYING if _uid(agent) in stay else 1.0)
+        for agent, span in spans.items()
+    }
     movers = sorted(moved, key=lambda agent: -moved[agent])[:top]
     chosen = sorted(movers if agents is None else set(agents))
     # By the place among all agents, drawn or not: a line keeps its look while others come and go.
@@ -196,7 +204,7 @@ def reputation(
         color, dash = PALETTE[place], DASHES[turn % len(DASHES)]
         own = spans.get(agent, slice(0, 0))
         # The agent's own identity, so that hiding a line in the legend survives a change of the top movers.
-        more: Spec = {"uid": f"a{zlib.crc32(agent.encode('utf-8', 'replace')):08x}", "connectgaps": True}
+        more: Spec = {"uid": _uid(agent), "connectgaps": True}
         hover = "%{y:.2f}"
         if reasons is not None:
             more["text"] = [words(str(reason)) for reason in reasons[own]]
@@ -276,6 +284,10 @@ def lag(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
     return mark_gaps(
         {"data": [*spread, line(x, frame["median"], "median", _BLUE, "%{y:.3~g} s")], "layout": layout}, gaps
     )
+
+
+def _uid(agent: str) -> str:
+    return f"a{zlib.crc32(agent.encode('utf-8', 'replace')):08x}"
 
 
 def _name_beside(layout: Spec) -> None:

@@ -66,6 +66,7 @@ class Dashboard:
         self._stream = stream
         self._closed = False
         self._drawn: dict[str, tuple[Any, float]] = {}
+        self._lines: dict[str, tuple[str, ...]] = {}
         self._status_at = -float("inf")
         self._problems = 0
         self._handle: Any = None
@@ -169,7 +170,8 @@ class Dashboard:
             self._errands.show_topics()
 
     def _draw_all(self, now: float, last: bool) -> None:
-        if self.paused:
+        # Before all else: this is asked often, and the rest costs more.
+        if self.paused or not (last or any(live.due for live in self.plots.values())):
             return
         controls = self.controls
         status, gaps = self._stream.status, self._stream.gaps
@@ -192,7 +194,8 @@ class Dashboard:
                 if name == "reputation":
                     known = self._stream.personalities
                     controls.offer(known.values(), {*known, *map(str, set(frame["agent_id"]))})
-                spec = figure_of(name, frame, gaps, agents)
+                spec = figure_of(name, frame, gaps, agents, self._lines.get(name, ()))
+                self._lines[name] = tuple(trace.get("uid", "") for trace in spec["data"])
                 live.push(narrowed(name, spec) if agents or kinds else spec, force=last)
             except Exception as error:
                 self.report(f"the plot of {name} could not be drawn", error)

@@ -34,7 +34,9 @@ class Source(Protocol):
         """Write all tables."""
 
 
-def figure_of(name: str, frame: Columns, gaps: pd.DataFrame, agents: tuple[str, ...]) -> dict[str, Any]:
+def figure_of(
+    name: str, frame: Columns, gaps: pd.DataFrame, agents: tuple[str, ...], lines: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Draw an aggregate, with the gaps.
 
     Parameters
@@ -47,13 +49,17 @@ def figure_of(name: str, frame: Columns, gaps: pd.DataFrame, agents: tuple[str, 
         The stream's gaps.
     agents : tuple of str
         Whose reputation to draw; if empty, of those whose score moved most.
+    lines : tuple of str
+        The `uid` of each line that was drawn before, which is kept as long as it is nearly among those.
 
     Returns
     -------
     dict
         A plotly figure specification.
     """
-    chosen = {"agents": agents} if name == "reputation" and agents else {}
+    chosen: dict[str, Any] = {}
+    if name == "reputation":
+        chosen = {"agents": agents} if agents else {"stay": lines}
     return FIGURES[name](frame, gaps=gaps, **chosen)
 
 
