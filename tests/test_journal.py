@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosnb.errors import RecordingDamagedError, RecordingError
-from chaosnb.ingest.intake import ClockSet, Hole, Incident, LinkLost, Note, TopicsSet
+from chaosnb.ingest.intake import ClockSet, Hole, Incident, LinkLost, Note, Simulated, TopicsSet
 from chaosnb.protocol.events import Frame
 from chaosnb.store.journal import (
     FORMAT,
@@ -38,6 +38,7 @@ NOTES: list[Note] = [
     LinkLost("stale"),
     TopicsSet(("blocks", "memes")),
     ClockSet(),
+    Simulated(),
     Hole(3, 5, 9),
 ]
 

@@ -13,8 +13,9 @@ import pytest
 
 import chaosnb
 from chaosnb.errors import RecordingDamagedError, RecordingError
-from chaosnb.ingest.intake import Hole, Incident, TopicsSet
+from chaosnb.ingest.intake import Hole, Incident, Simulated, TopicsSet
 from chaosnb.protocol.events import Frame
+from chaosnb.store.inspection import inspect
 from chaosnb.store.journal import JournalReader, Opened, Record, decode_frames, decode_note
 from chaosnb.store.recorder import Recorder
 from chaosnb.store.segments import segment_path, segments
@@ -247,6 +248,25 @@ def test_a_stream_that_cannot_be_recorded_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordingError, match="there is a file of that name"):
         chaosnb.stream("network", url="devnet", record=tmp_path / "file")
+
+
+def test_simulated_data_is_called_so_even_where_the_beginning_is_gone(tmp_path: Path) -> None:
+    """The node says so once; a recording that has forgotten that message still knows."""
+    folder = tmp_path / "run.chaos"
+    with chaosnb.Devnet(seed=7, rate=400) as node:
+        with chaosnb.stream("network", url=node.url, record=folder) as s:
+            s.wait(events=10, timeout=30)
+        assert inspect(folder).simulated
+        writer = recorder(folder, source=node.url, topics=("network",), segment_bytes=100)
+        writer.note(Simulated())
+        writer.frames([frame(1)])
+        writer.close()
+    found = segments(folder)
+    for number in sorted(found)[:-1]:
+        found[number].unlink()
+    assert len(found) > 1
+    assert inspect(folder).simulated
+    assert "(simulated)" in chaosnb.replay(folder).source
 
 
 OUT_OF_ROOM = """

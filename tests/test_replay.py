@@ -118,9 +118,17 @@ def recorder_of(folder: Path, network: FaultyNetwork, **options: object) -> Reco
 
 
 async def listen(
-    folder: Path, network: FaultyNetwork, *, retain: str | int | None = None, **options: object
+    folder: Path,
+    network: FaultyNetwork,
+    *,
+    retain: str | int | None = None,
+    follower: Follower | None = None,
+    **options: object,
 ) -> Seen:
-    """Record a network that fails, from its beginning to its end, and return what the live stream held."""
+    """Record a network that fails, from its beginning to its end, and return what the live stream held.
+
+    A follower reads along from some time on.
+    """
     tap: Tap = recorder_of(folder, network, **options)
     session = Session(TOPICS, Identity.generate(), lateness_s=1.5)
     capture = Capture(network.clock.monotonic, parse_retention(retain), network.clock.wall_ns)
@@ -149,12 +157,50 @@ async def listen(
         await connection.subscribe("network")
 
     tasks = [asyncio.create_task(run()), asyncio.create_task(change_topics())]
+    if follower is not None:
+        follower.task = asyncio.create_task(follower.run(folder, network, retain))
     await network.settle()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     tap.close()  # type: ignore[attr-defined]
+    if follower is not None:
+        await follower.stop(capture.frames)
     return Seen(capture, session, connection)
+
+
+class Follower:
+    """Follows a recording from so many seconds after its beginning on."""
+
+    def __init__(self, after_s: float) -> None:
+        self.seen: Seen | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._after_s = after_s
+        self._capture = Capture()
+
+    async def run(self, folder: Path, network: FaultyNetwork, retain: str | int | None) -> None:
+        await asyncio.sleep(self._after_s)
+        incidents: list[Incident] = []
+        replay = Replay(folder, following=True, clock=network.clock, on_incident=incidents.append)
+        self._capture = Capture(network.clock.monotonic, parse_retention(retain), replay.now_ns)
+        take = pump(self._capture, replay)
+        try:
+            async with aclosing(replay.batches()) as batches:
+                async for batch in batches:
+                    take(batch)
+        finally:
+            for incident in incidents:
+                self._capture.note(incident)
+            self.seen = Seen(self._capture, replay.session, replay)
+
+    async def stop(self, frames: int) -> None:
+        """Wait until it has all, and what came after the last frame; then end it."""
+        assert self.task is not None
+        while self._capture.frames < frames:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
 
 
 def replayed(folder: Path, *, retain: str | int | None = None, **options: object) -> Seen:
@@ -182,10 +228,11 @@ def replayed(folder: Path, *, retain: str | int | None = None, **options: object
     tick_s=st.sampled_from([0.02, 0.3, 2.0]),
     retain=st.sampled_from([None, 60, "8s"]),
     segment_bytes=st.sampled_from([2**20, 20_000]),
+    after_s=st.sampled_from([0.0, 13.0]),
 )
-@settings(deadline=None, max_examples=12)
-def test_replay_equals_live_whatever_went_wrong(
-    seed: int, tick_s: float, retain: str | int | None, segment_bytes: int
+@settings(deadline=None, max_examples=int(os.environ.get("CHAOSNB_REPLAY_RUNS", "12")))
+def test_replay_and_follow_equal_live_whatever_went_wrong(
+    seed: int, tick_s: float, retain: str | int | None, segment_bytes: int, after_s: float
 ) -> None:
     """Tables, gaps, rejects, incidents, drift, counts and aggregates, however the batches fell."""
     rng = random.Random(seed)
@@ -195,9 +242,14 @@ def test_replay_equals_live_whatever_went_wrong(
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.chaos"
-        live = run_virtually(listen(path, network, retain=retain, segment_bytes=segment_bytes))
+        follower = Follower(after_s)
+        live = run_virtually(
+            listen(path, network, retain=retain, follower=follower, segment_bytes=segment_bytes)
+        )
         assert live.counts["events"] > 50
         replayed(path, retain=retain).assert_equal(live)
+        assert follower.seen is not None
+        follower.seen.assert_equal(live)
 
 
 def test_the_faults_of_these_tests_show(tmp_path: Path) -> None:

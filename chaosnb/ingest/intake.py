@@ -16,7 +16,18 @@ from chaosnb.ingest.gaps import Cause, GapLedger
 from chaosnb.ingest.session import Batch, Session
 from chaosnb.protocol.events import Frame
 
-__all__ = ["ClockSet", "Hole", "Incident", "Intake", "LinkLost", "Note", "State", "Tap", "TopicsSet"]
+__all__ = [
+    "ClockSet",
+    "Hole",
+    "Incident",
+    "Intake",
+    "LinkLost",
+    "Note",
+    "Simulated",
+    "State",
+    "Tap",
+    "TopicsSet",
+]
 
 State = Literal["connecting", "authenticating", "live", "stale", "reconnecting", "closed", "failed"]
 
@@ -51,6 +62,10 @@ class ClockSet(Struct, frozen=True):
     """The clock of this machine was set, so that what was known of the node's skew is void."""
 
 
+class Simulated(Struct, frozen=True):
+    """The node has said that its events are simulated."""
+
+
 class Hole(Struct, frozen=True):
     """Frames that came and could not be recorded, between these times in nanoseconds since the epoch."""
 
@@ -59,7 +74,7 @@ class Hole(Struct, frozen=True):
     last_ns: int
 
 
-Note = Incident | LinkLost | TopicsSet | ClockSet | Hole
+Note = Incident | LinkLost | TopicsSet | ClockSet | Simulated | Hole
 
 
 class Tap(Protocol):
@@ -113,7 +128,11 @@ class Intake:
 
     def feed(self, frames: Sequence[Frame]) -> Batch:
         """Read the frames of one batch."""
+        was_simulated = self.session.simulated
         batch = self.session.feed(frames)
+        if self.session.simulated and not was_simulated and self._tap is not None:
+            # The message that says so may be gone from a recording before the events are.
+            self._tap.note(Simulated())
         self._skew.feed(batch)
         self.ledger.close(frames[0].received_at_ns)
         self.ledger.watch(self.session.topics)
@@ -133,6 +152,8 @@ class Intake:
                 self.ledger.open(note.cause, self.last_frame_ns, self.session.topics)
             case TopicsSet():
                 self.session.choose(note.topics)
+            case Simulated():
+                self.session.simulated = True
             case ClockSet():
                 self._skew.reset()
             case Hole():

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from chaosnb.errors import RecordingDamagedError, RecordingError
-from chaosnb.ingest.intake import Hole, TopicsSet
+from chaosnb.ingest.intake import Hole, Simulated, TopicsSet
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.store.journal import (
     RECORD_START,
@@ -50,6 +50,8 @@ class Summary(Struct, frozen=True, kw_only=True):
         Of what it is, as of its beginning.
     runs : int
         How often a recorder began, or went on.
+    simulated : bool
+        Whether the node is.
     topics : tuple of str
         What was subscribed in the end.
     segments, size_bytes : int
@@ -68,6 +70,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 
     opened: Opened
     runs: int
+    simulated: bool
     topics: tuple[str, ...]
     segments: int
     size_bytes: int
@@ -81,7 +84,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """Return it as a few lines to read."""
-        simulated = " (simulated)" if self.opened.simulated else ""
+        simulated = " (simulated)" if self.simulated else ""
         size = f"{self.size_bytes:,} bytes in {self.segments:,} segments"
         lines = [
             f"{self.opened.source}{simulated}, topics {', '.join(self.topics)}",
@@ -137,19 +140,24 @@ def inspect(folder: Path) -> Summary:
                     opened = opened or note
                     topics = note.topics
                     counts["runs"] += 1
+                    counts["simulated"] += note.simulated
+                case Simulated():
+                    counts["simulated"] += 1
                 case TopicsSet():
                     topics = note.topics
                 case Hole():
                     counts["lost"] += note.frames
     except RecordingDamagedError as error:
         damage = error
-    if opened is None:
-        opened = None if reader.head is None else reader.head.opened
+    if reader.head is not None:
+        counts["simulated"] += reader.head.opened.simulated
+        opened = opened or reader.head.opened
     if opened is None:
         raise damage or RecordingError(str(folder), "nothing has been recorded there yet")
     return Summary(
         opened=opened,
         runs=counts["runs"],
+        simulated=bool(counts["simulated"] or opened.simulated),
         topics=topics,
         segments=len(segments(folder)),
         size_bytes=folder_bytes(folder),
@@ -215,17 +223,22 @@ def _copy(folder: Path, target: Path) -> Mended:
                 lost += missing if last is not None or segment == 1 else 0
                 last = record
                 if record.kind == "m":
-                    # What was subscribed meanwhile may be lost.
-                    topics = msgspec.json.decode(record.raw, type=SegmentHead).opened.topics
-                    if topics != opened.topics:
-                        opened = msgspec.structs.replace(opened, topics=topics)
-                        kind, raw = encode_note(TopicsSet(topics))
+                    # What changed meanwhile may be lost.
+                    now = msgspec.json.decode(record.raw, type=SegmentHead).opened
+                    if now.topics != opened.topics:
+                        kind, raw = encode_note(TopicsSet(now.topics))
                         put(kind, record.at_ns, raw)
+                    if now.simulated and not opened.simulated:
+                        kind, raw = encode_note(Simulated())
+                        put(kind, record.at_ns, raw)
+                    opened = now
                     continue
                 note = None if record.kind == "f" else decode_note(record)
                 opened = note if isinstance(note, Opened) else opened
                 if isinstance(note, TopicsSet):
                     opened = msgspec.structs.replace(opened, topics=note.topics)
+                if isinstance(note, Simulated):
+                    opened = msgspec.structs.replace(opened, simulated=True)
                 put(record.kind, record.at_ns, record.raw)
                 kept += 1
     for path in paths[:-1]:

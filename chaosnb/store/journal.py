@@ -12,8 +12,9 @@ line's end. So no record is taken for right that is not, nor one that an event's
 ``f``
     The frames of one batch: ``[[lengths], [delays]]`` as JSON, a line end, and the frames, a line each. A
     delay is the nanoseconds since the frame before; that of the first is 0 and left out.
-``i g t c h``
-    What happened between two batches, as JSON: `Incident`, `LinkLost`, `TopicsSet`, `ClockSet`, `Hole`.
+``i g t c s h``
+    What happened between two batches, as JSON: `Incident`, `LinkLost`, `TopicsSet`, `ClockSet`,
+    `Simulated`, `Hole`.
 ``o``
     `Opened`: the recording begins, or goes on after an interruption.
 ``m``
@@ -38,7 +39,7 @@ import msgspec
 from msgspec import Struct
 
 from chaosnb.errors import RecordingDamagedError, RecordingError
-from chaosnb.ingest.intake import ClockSet, Hole, Incident, LinkLost, Note, TopicsSet
+from chaosnb.ingest.intake import ClockSet, Hole, Incident, LinkLost, Note, Simulated, TopicsSet
 from chaosnb.protocol.events import Frame
 from chaosnb.store.segments import SegmentBytes, open_segment, segments
 
@@ -86,7 +87,7 @@ class Opened(Struct, frozen=True, kw_only=True):
 
 
 class SegmentHead(Struct, frozen=True, kw_only=True):
-    """What a segment says of itself; `opened` is of whoever began it, with the topics as of then."""
+    """What a segment says of itself; `opened` is of whoever began it, as of then."""
 
     recording: str
     segment: int
@@ -108,6 +109,7 @@ _NOTES: Final[dict[str, Any]] = {
     "g": LinkLost,
     "t": TopicsSet,
     "c": ClockSet,
+    "s": Simulated,
     "h": Hole,
     "o": Opened,
 }

@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from chaosnb.errors import RecordingError
-from chaosnb.ingest.intake import Hole, Note, TopicsSet
+from chaosnb.ingest.intake import Hole, Note, Simulated, TopicsSet
 from chaosnb.protocol.events import Frame
 from chaosnb.store.journal import (
     JournalReader,
@@ -165,9 +165,11 @@ class Recorder:
         """Write what happened between two batches; where that fails, it is written later."""
         if isinstance(note, TopicsSet):
             self._opened = msgspec.structs.replace(self._opened, topics=note.topics)
+        elif isinstance(note, Simulated):
+            self._opened = msgspec.structs.replace(self._opened, simulated=True)
         if self._file < 0:
             return
-        if len(self._waiting) < _WAITING_NOTES or isinstance(note, TopicsSet):
+        if len(self._waiting) < _WAITING_NOTES or isinstance(note, TopicsSet | Simulated):
             self._waiting.append(note)
         self._catch_up()
 

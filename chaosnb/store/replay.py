@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 from chaosnb.errors import DebugError, RecordingError
 from chaosnb.ingest.clocks import Clock
 from chaosnb.ingest.gaps import GapLedger
-from chaosnb.ingest.intake import ClockSet, Hole, Incident, Intake, State, TopicsSet
+from chaosnb.ingest.intake import ClockSet, Hole, Incident, Intake, Simulated, State, TopicsSet
 from chaosnb.ingest.session import Batch, Session
 from chaosnb.protocol.signing import Identity
 from chaosnb.store.journal import JournalReader, Opened, Record, decode_frames, decode_note
@@ -115,7 +115,7 @@ class Replay:
 
     @property
     def simulated(self) -> bool:
-        """Whether the node was started for the recording."""
+        """Whether it was known of the node, when the recording began, that it is simulated."""
         return self._opened.simulated
 
     @property
@@ -218,6 +218,8 @@ class Replay:
             if self._begun:
                 self._intake.note(Hole(0, self._intake.last_frame_ns, note.at_ns))
             self._intake.note(TopicsSet(note.topics))
+            if note.simulated:
+                self._intake.note(Simulated())
         elif note is not None:
             self._intake.note(note)
         if isinstance(note, Opened | ClockSet):
@@ -231,6 +233,8 @@ class Replay:
         match note := decode_note(record):
             case Opened() | TopicsSet():
                 self.session.choose(note.topics)
+            case Simulated():
+                self.session.simulated = True
             case Incident():
                 self._intake.state = note.state
 
