@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from tests.browser.conftest import Open, picture
 from tests.browser.lab import Lab, Notebook
@@ -48,14 +49,19 @@ def is_busy(book: Notebook) -> bool:
     return "[*]" in "".join(book.page.locator(".jp-InputPrompt").all_inner_texts())
 
 
-def frames_while_busy(book: Notebook, seconds: float) -> list[tuple[int, float]]:
+def frames_in(book: Notebook, seconds: float) -> list[tuple[int, float]]:
     """For each plot, how many frames it has drawn and how far its data went on (in seconds)."""
     before = book.plots()
     book.page.wait_for_timeout(seconds * 1000)
-    after = book.plots()
-    assert is_busy(book)
-    pairs = zip(before, after, strict=True)
+    pairs = zip(before, book.plots(), strict=True)
     return [(new["seq"] - old["seq"], (new["last"] - old["last"]) / 1000) for old, new in pairs]
+
+
+def frames_while_busy(book: Notebook, seconds: float) -> list[tuple[int, float]]:
+    """The same, of a notebook whose cell is still running after that."""
+    frames = frames_in(book, seconds)
+    assert is_busy(book)
+    return frames
 
 
 def test_busy_cells_do_not_stop_the_plots(lab: Lab, notebook: Open) -> None:
@@ -83,6 +89,32 @@ def test_a_dashboard_shown_by_a_busy_cell_is_drawn_before_the_cell_ends(lab: Lab
     moved = frames_while_busy(book, 4)
     assert min(frames for frames, _ in moved) >= 3
     assert book.errors == []
+
+
+def behind_s(book: Notebook) -> float:
+    """How far the plots of counts are behind this machine's clock, in seconds."""
+    return time.time() - min(plot["last"] for plot in book.plots()[1:3]) / 1000
+
+
+def test_in_a_flood_the_page_stays_at_the_present_and_comes_back_when_loaded_anew(
+    lab: Lab, notebook: Open
+) -> None:
+    """At a thousand events a second it falls no further behind, and a new page shows what is now."""
+    book = notebook(lab.write("flood.ipynb", START.replace("rate=100", "rate=1000"), SHOW))
+    book.run_next()
+    book.run_next()
+    book.wait_plots(4)
+    assert behind_s(book) < 5
+    book.page.wait_for_timeout(6000)
+    assert behind_s(book) < 5
+    assert min(frames for frames, _ in frames_in(book, 2)) >= 2
+    book.saved()
+    book.page.reload(timeout=60_000)
+    book.wait_plots(4)
+    book.page.wait_for_timeout(1000)
+    assert behind_s(book) < 5
+    assert "live" in book.page.locator(".chaosnb-dashboard").inner_text()
+    assert book.cell_problems() == []
 
 
 def test_it_pauses_is_readable_in_both_themes_and_saved_as_a_figure(lab: Lab, notebook: Open) -> None:
