@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -134,6 +134,31 @@ def test_after_a_pause_what_came_meanwhile_is_not_missing() -> None:
     assert heights(chain) == [[22]]
 
 
+@pytest.mark.parametrize("late", [[7], [8], [6, 7], [7, 8]])
+def test_after_a_pause_a_block_from_within_it_proves_nothing(late: list[int]) -> None:
+    """It comes late or again, from among those that were left out on purpose; later holes are found."""
+    chain = fed(line([4, 5]))
+    chain.pause()
+    for node in [*line([9]), *line(late), *line([10, 12, 13, 14])]:
+        chain.feed(node.proposal, node.at_us)
+    chain.advance(30_000_000)
+    assert heights(chain) == [[11]]
+
+
+def test_after_a_pause_a_made_up_block_hides_no_hole_for_long() -> None:
+    """Neither by its height nor by its time."""
+    chain = fed(line([4, 5]))
+    chain.pause()
+    forged = Node("forged", "nothing", 10**15, 253_402_300_799_000_000)
+    for node in [forged, *line([20, 21])]:
+        chain.feed(node.proposal, node.at_us)
+    chain.advance(21_000_000)
+    for node in line([24, 25, 27, 28, 29, 30]):
+        chain.feed(node.proposal, node.at_us)
+    chain.advance(40_000_000)
+    assert range(26, 27) in [hole.heights for hole in chain.holes]
+
+
 @pytest.mark.parametrize(
     "hostile",
     [
@@ -251,6 +276,29 @@ def test_every_hole_that_can_be_proved_is_found_and_no_other(
         assert hole.start_us <= hole.end_us
         assert (hole.cause == "unknown_parent") == (span_of(hole) in seen)
         assert not seen & {*hole.heights[:-1]}
+
+
+@settings(deadline=None, max_examples=150)
+@given(trees(), st.randoms(use_true_random=False), st.data())
+def test_what_was_left_out_in_a_pause_is_never_missing_and_what_is_lost_after_it_is(
+    tree: list[Node], rng: random.Random, data: st.DataObject
+) -> None:
+    """Though some of what was left out comes late, or again, at any time after the pause."""
+    assume(len(tree) > 1)
+    stop = data.draw(st.integers(1, len(tree) - 1))
+    start = data.draw(st.integers(1, stop))
+    chain = fed(tree[:start])
+    chain.pause()
+    first, *rest = tree[stop:]
+    kept = [node for node in rest if rng.random() > 0.3]
+    late = [node for node in tree[:stop] if rng.random() > 0.5]
+    after = [first, *rng.sample([*kept, *late], len(kept) + len(late))]
+    for node in after:
+        chain.feed(node.proposal, node.at_us)
+    chain.advance(10**12)
+    wanted = {node.parent for node in after} - {node.name for node in after}
+    lost = [node.height for node in rest if node.name in wanted and node.height > first.height]
+    assert sorted(map(span_of, chain.holes)) == lost
 
 
 @settings(deadline=None, max_examples=100)

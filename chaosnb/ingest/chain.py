@@ -65,7 +65,9 @@ class BlockChain:
 
     What was proposed before the first proposal received is not missing: a parent counts only if a block of
     a lower height has been received since watching began. That takes it that a network proposes no block
-    of a lower height than one that it proposed earlier, among those that stand at the very beginning.
+    of a lower height than one that it proposed earlier, among those that stand at the very beginning. After a
+    pause, a lower block that may have been under way since before proves nothing: those that it came with
+    were left out on purpose.
 
     A hole is declared once the feed's time is `lateness_us` past the child's, since until then the parent
     may be on its way. A parent that comes even later closes its hole, which is then no longer listed.
@@ -100,6 +102,7 @@ class BlockChain:
         self._at: dict[int, tuple[int, int]] = {}  # of a height: how many blocks, time of the earliest
         self._lowest = 0
         self._paused = True
+        self._rewatched_us: int | None = None  # from this event time on, what comes was proposed under watch
         self._forgotten: int | None = None
         self._waiting: dict[str, _Missing] = {}
         self._declared: dict[str, _Missing] = {}
@@ -129,6 +132,7 @@ class BlockChain:
     def pause(self) -> None:
         """Note that proposals are not asked for: what comes until the next one is not missing."""
         self._paused = True
+        self._rewatched_us = _AT_ONCE_US
 
     def feed(self, block: BlockProposal, at_us: int) -> None:
         """Take in a proposal of the event time `at_us`."""
@@ -141,8 +145,9 @@ class BlockChain:
             self.version += 1
         self._remember(name, height, at_us)
         if self._paused:
-            self._begin(height)
-        self._lowest = min(self._lowest, height)
+            self._begin(height, at_us)
+        elif self._rewatched_us is None or at_us > self._rewatched_us:
+            self._lowest = min(self._lowest, height)
         if parent not in self._blocks:
             self._miss(parent, height - 1, at_us)
         if self._declared and height < self._heights[-1]:
@@ -152,6 +157,8 @@ class BlockChain:
         """Declare what has not come until now, the newest event time of the feed."""
         # A node's clock that was set back does not take back what is known to be missing.
         self._now_us = now_us = now_us if self._now_us is None else max(now_us, self._now_us)
+        if self._rewatched_us is not None:
+            self._rewatched_us = min(self._rewatched_us, now_us + self._lateness_us)
         for missing in self._waiting.values():
             if missing.due_us is None:
                 # An absurd time of the child's would keep its hole from ever being due.
@@ -175,11 +182,13 @@ class BlockChain:
         while len(self._declared) > self._kept_holes:
             self._join(self._hole(self._declared.pop(next(iter(self._declared)))))
 
-    def _begin(self, height: int) -> None:
+    def _begin(self, height: int, at_us: int) -> None:
         """Watch from this height on; what was proved before remains so."""
         for missing in self._waiting.values():
             self._is_proved(missing)
         self._lowest, self._paused = height, False
+        if self._rewatched_us is not None:
+            self._rewatched_us = at_us + self._lateness_us
 
     def _miss(self, parent: str, high: int, at_us: int) -> None:
         known = self._waiting.get(parent) or self._declared.get(parent)
