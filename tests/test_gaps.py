@@ -21,6 +21,7 @@ from chaosnb.devnet.outgoing import Outgoing
 from chaosnb.ingest.connection import Connection
 from chaosnb.ingest.gaps import Gap, GapLedger
 from chaosnb.ingest.session import Session
+from chaosnb.ingest.unread import UnreadSpans
 from chaosnb.protocol.codec import encode
 from chaosnb.protocol.events import (
     Agent,
@@ -66,12 +67,13 @@ class Feed:
         self.ledger = GapLedger(lateness_s=lateness_s)
         self.arrived = 0
 
-    def give(self, *events: Event, close: bool = False) -> None:
-        """Feed events as one batch."""
+    def give(self, *events: Event | bytes, close: bool = False) -> None:
+        """Feed events, and bytes as they are, as one batch."""
         frames = []
         for event in events:
             self.arrived += 1
-            frames.append(Frame(encode(event), (ARRIVAL_US + self.arrived) * 1_000))
+            data = event if isinstance(event, bytes) else encode(event)
+            frames.append(Frame(data, (ARRIVAL_US + self.arrived) * 1_000))
         batch = self.session.feed(frames)
         if close:
             self.ledger.close(frames[0].received_at_ns)
@@ -329,6 +331,81 @@ def test_what_retention_forgot_is_not_complete() -> None:
     assert not feed.complete(50, 60)
     assert feed.complete(51, 60)
     assert feed.complete(20, 60, "blocks")
+
+
+UNREADABLE = b"{oops"
+
+
+def test_no_span_around_what_could_not_be_read_is_complete() -> None:
+    """From the newest event before to the next one after, however many came between; it is no gap."""
+    feed = whole()
+    feed.give(UNREADABLE)
+    feed.give(UNREADABLE, UNREADABLE)
+    assert feed.complete(0, 98)
+    feed.give(*each([99.5]))
+    feed.give(*each([105]))
+    feed.give(*each([110, 120]))
+    assert feed.complete(1, 98)
+    assert feed.complete(106, 118)
+    assert not feed.complete(1, 100)
+    assert not feed.complete(104, 118)
+    assert not feed.complete(102, 103, "network")
+    assert feed.ledger.gaps == []
+
+
+def test_what_could_not_be_read_amid_a_batch_is_of_any_time_within_it() -> None:
+    """Up to the next event after, and up to the disorder of the feed beyond."""
+    feed = whole()
+    feed.give(metrics(101), UNREADABLE, metrics(103))
+    feed.give(*each([104, 103.5, 110, 120]))
+    assert not feed.complete(103.2, 103.3)
+    assert not feed.complete(99.6, 99.8)
+    assert feed.complete(98, 99.4)
+    early = Feed()
+    early.give(UNREADABLE)
+    early.give(metrics(0), block(0, 0))
+    early.give(*each(range(1, 10)))
+    assert not early.complete(0, 5)
+    assert early.complete(1, 5)
+
+
+def test_spans_around_what_could_not_be_read_are_bounded() -> None:
+    """The oldest are joined to one that spans them."""
+    unread = UnreadSpans(kept=10)
+    for number in range(100):
+        unread.note(10 * number)
+        unread.advance(10 * number + 5)
+    assert unread.touches(6, 9)
+    assert unread.touches(846, 849)
+    assert not unread.touches(936, 939)
+    assert unread.touches(934, 939)
+    assert not unread.touches(996, 2_000)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.booleans(), min_size=120, max_size=120),
+    st.floats(0, 1.9),
+    st.lists(st.integers(1, 9), min_size=1, max_size=120),
+    st.randoms(use_true_random=False),
+)
+def test_no_complete_span_lacks_what_could_not_be_read(
+    readable: list[bool], disorder_s: float, sizes: list[int], rng: random.Random
+) -> None:
+    """However the feed is cut into batches, and however much out of order it comes."""
+    feed = Feed("network")
+    feed.give(*each(range(-20, 0)), metrics(-9.9 - disorder_s))
+    sent = sorted((at_s + rng.uniform(0, disorder_s), at_s) for at_s in range(len(readable)))
+    events = [metrics(at_s) if readable[at_s] else UNREADABLE for _, at_s in sent]
+    while events:
+        size = sizes[len(events) % len(sizes)]
+        feed.give(*events[:size])
+        del events[:size]
+    unreadable = [at_s for at_s, is_readable in enumerate(readable) if not is_readable]
+    for _ in range(20):
+        start_s, end_s = sorted(rng.uniform(-20, 120) for _ in range(2))
+        if feed.complete(start_s, end_s):
+            assert not any(start_s <= at_s <= end_s for at_s in unreadable)
 
 
 def test_a_topic_is_complete_from_its_first_event_on() -> None:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from chaosnb.ingest.chain import BlockChain, Hole
 from chaosnb.ingest.progress import Progress
 from chaosnb.ingest.session import Batch, Rows
+from chaosnb.ingest.unread import UnreadSpans
 from chaosnb.protocol.events import TOPICS, events_of
 
 __all__ = ["CAUSES", "Cause", "Gap", "GapLedger"]
@@ -108,6 +109,8 @@ class GapLedger:
 
     **Evicted** rows are ``certain`` too: one row a table, from the first event to what was forgotten last.
 
+    What came and could not be read is no gap (it is among the rejects), but no span around it is `complete`.
+
     Memory is bounded: of more than 10,000 lost links, or holes, the oldest become one row that spans them.
 
     Parameters
@@ -128,6 +131,7 @@ class GapLedger:
         self._lateness_us = round(lateness_s * 1e6)
         self._progress = Progress(lateness_us=self._lateness_us)
         self._chain = BlockChain(lateness_us=self._lateness_us)
+        self._unread = UnreadSpans()
         self._first_us: int | None = None
         self._topics: tuple[str, ...] = ()
         self._since_us: dict[str, int] = {}
@@ -185,17 +189,14 @@ class GapLedger:
     def feed(self, batch: Batch) -> None:
         """Take in what arrived; each batch once, in order of arrival."""
         with self._lock:
-            if not (timed := batch.timed):
-                return
-            self._watch(batch)
-            self._resolve(timed)
-            self._progress.feed(timed)
-            if (rows := batch.rows.get("block_proposal")) is not None:
-                for block, at_us in zip(rows.events, rows.timestamp_us.tolist(), strict=True):
-                    self._chain.feed(block, at_us)
-            due_us = self._chain.due_us
-            if due_us is not None and any(int(part.timestamp_us.max()) >= due_us for part in timed):
-                self._chain.advance(self._progress.newest_us or 0)
+            newest_us = self._progress.newest_us if batch.rejects else None
+            if timed := batch.timed:
+                self._feed(batch, timed)
+            # By the newest event time on both sides, since nothing tells where in the batch they were.
+            if batch.rejects:
+                self._unread.note(newest_us)
+            elif timed and self._unread.is_open:
+                self._unread.advance(self._progress.newest_us)
 
     def evict(self, table: str, before_us: int) -> None:
         """Note that rows of a table from before this event time, or of this very time, are forgotten."""
@@ -245,7 +246,8 @@ class GapLedger:
         -------
         bool
             True if the topics were watched from before `start_us` on, the feed is `lateness` past `end_us`,
-            no gap of either certainty touches the span, and no block in it has a missing parent.
+            no gap of either certainty touches the span, no block in it has a missing parent, and no message
+            that may be of that time was unreadable, since nobody knows what it was.
         """
         with self._lock:
             now_us = self._progress.newest_us
@@ -255,6 +257,8 @@ class GapLedger:
             since_us = max(self._since_us[topic] for topic in asked) + self._progress.disorder_us
             if start_us < since_us or end_us > now_us - self._lateness_us:
                 return False
+            if self._unread.touches(start_us, end_us, self._progress.disorder_us):
+                return False
             gaps = [self._lost(loss, final=False) for loss in self._losses]
             gaps += [*map(_hole, self._chain.doubts), *self._evicted.values()]
             return not any(
@@ -263,6 +267,17 @@ class GapLedger:
                 and not asked.isdisjoint(gap.topics)
                 for gap in gaps
             )
+
+    def _feed(self, batch: Batch, timed: list[Rows]) -> None:
+        self._watch(batch)
+        self._resolve(timed)
+        self._progress.feed(timed)
+        if (rows := batch.rows.get("block_proposal")) is not None:
+            for block, at_us in zip(rows.events, rows.timestamp_us.tolist(), strict=True):
+                self._chain.feed(block, at_us)
+        due_us = self._chain.due_us
+        if due_us is not None and any(int(part.timestamp_us.max()) >= due_us for part in timed):
+            self._chain.advance(self._progress.newest_us or 0)
 
     def _unresolved(self) -> _Loss | None:
         """Return the gap that is open, or that no newer event has followed."""

@@ -202,8 +202,9 @@ class Dataset(ABC):
         """Return whether a span of event time is provably whole: all that was sent is in the tables.
 
         It is where the topics were subscribed before it began, the link was up all through, the feed has gone
-        on by `lateness` since, no block in it names a parent that is missing, and retention has forgotten
-        nothing of it. What the node itself did not send, nothing can prove.
+        on by `lateness` since, no block in it names a parent that is missing, retention has forgotten nothing
+        of it, and no message that may be of that time is among the `rejects`. What the node itself did not
+        send, nothing can prove.
 
         Parameters
         ----------
