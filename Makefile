@@ -17,10 +17,10 @@ SOURCES = $(sort $(shell find chaosnb -name '*.py'))
 CHECKED := $(wildcard chaosnb tests benchmarks docs demo fuzz soak)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fuzz soak docs screenshots clean
+.PHONY: help setup demo test check bench bench-browser fuzz soak docs screenshots clean
 
 help: ## list these words
-	@awk -F ':.*## ' '/^[a-z]+:[^=].*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:[^=].*## / {printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.installed ## make .venv with everything that development needs
 
@@ -59,15 +59,19 @@ ifeq ($(SYSTEM_BROWSER),)
 endif
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-check: setup ## lint, format and types
+check: setup ## lint (Python and JavaScript), format and types
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/oxlint --deny-warnings -D correctness -D suspicious -D perf $(wildcard chaosnb/*/*.js)
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-for-bench ## run every benchmark (benchmarks/README.md says what they are)
 	@test -n "$(wildcard benchmarks/bench_*.py)" || { echo "there is no benchmarks/bench_*.py" >&2; exit 1; }
 	@set -e; for script in $(sort $(wildcard benchmarks/bench_*.py)); do \
 	  echo "== $$script"; $(BIN)/python $$script; done
+
+bench-browser: $(VENV)/.installed-for-bench ## measure the dashboard in JupyterLab and a headless Chromium
+	$(BIN)/python benchmarks/bench_browser.py
 
 fuzz: setup ## feed mutated messages to decoder, session and tables (FUZZ_INPUTS=1000000)
 	$(BIN)/python -m fuzz --inputs $(FUZZ_INPUTS)

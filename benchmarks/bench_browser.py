@@ -1,0 +1,276 @@
+"""A dashboard in JupyterLab and a headless Chromium: what it costs, and how it keeps up.
+
+The node, the kernel, JupyterLab and the browser, which draws in software, share this machine's cores.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import psutil
+from report import arguments, markdown, publish, verdict
+from workload import HERE
+
+sys.path.insert(0, str(HERE.parent))
+
+from tests.browser.lab import Lab, Notebook, open_browser, run_lab
+
+_FPS = 10
+_PAST_S = 660
+_CONNECT = """
+import json, os, time
+import pandas as pd
+import chaosnb
+s = chaosnb.stream(["blocks", "consensus", "network", "social"], url="{url}")
+s.wait(until=lambda s: s.status.lag_s is not None and s.status.lag_s < 1, timeout=120)
+with open("pid", "w") as file:
+    file.write(str(os.getpid()))
+"""
+# Notes when each frame is sent and what its content weighs.
+_SHOW = f"""
+from chaosnb.notebook import Dashboard, LivePlot
+d = Dashboard(s, fps={_FPS})
+sent = {{name: {{}} for name in d.plots}}
+def noted(name, live, send=LivePlot.send):
+    def wrapped(content, buffers=None):
+        if "seq" in content:
+            sent[name][content["seq"]] = (time.time(), len(json.dumps(content)) + sum(map(len, buffers)))
+        send(live, content, buffers)
+    return wrapped
+for name, live in d.plots.items():
+    live.send = noted(name, live)
+d
+"""
+_TELL = 'with open("sent.json", "w") as file:\n    json.dump(sent, file)'
+_BUSY = {
+    "sleep": "time.sleep({seconds})",
+    "pandas": (
+        "end = time.time() + {seconds}\nwhile time.time() < end:\n"
+        '    pd.concat([s.block_validation] * 20).groupby("validator_id", observed=True).size()'
+    ),
+    "pure Python": "end = time.time() + {seconds}\nwhile time.time() < end:\n    pass",
+}
+# Notes when each plot has drawn which frame.
+_WATCH = """() => {
+    window.drawn = [];
+    const plots = [...document.querySelectorAll('.chaosnb-plot')];
+    const note = (list) => list.forEach(({ target }) =>
+        window.drawn.push([plots.indexOf(target), Number(target.dataset.seq), Date.now() / 1000]));
+    new MutationObserver(note).observe(document.body, { attributeFilter: ['data-seq'], subtree: true });
+}"""
+
+
+@dataclass
+class Session:
+    """A notebook on a feed, what its page received, and its kernel."""
+
+    book: Notebook
+    root: Path
+    received: list[tuple[float, int]] = field(default_factory=list)
+
+    def listen(self) -> None:
+        """Count what comes over the page's websockets, from now on."""
+
+        def opened(socket: Any) -> None:
+            socket.on("framereceived", lambda data: self.received.append((time.time(), len(data))))
+
+        self.book.page.on("websocket", opened)
+
+    def run(self) -> None:
+        """Run the next cell and wait for its end."""
+        self.book.run_next()
+        self.book.wait_idle()
+
+    def kernel(self) -> psutil.Process:
+        """Return the kernel's process."""
+        return psutil.Process(int((self.root / "pid").read_text()))
+
+    def cpu_s(self, seconds: float) -> float:
+        """Return the CPU seconds of the kernel in so many seconds from now."""
+        before = self.kernel().cpu_times()
+        self.book.page.wait_for_timeout(seconds * 1000)
+        after = self.kernel().cpu_times()
+        return float(after.user + after.system - before.user - before.system)
+
+    def frames(self) -> dict[int, list[tuple[int, float]]]:
+        """Return for each plot which frames it has drawn, and when."""
+        drawn: list[tuple[int, int, float]] = self.book.page.evaluate("window.drawn")
+        return {plot: [(seq, at) for number, seq, at in drawn if number == plot] for plot in range(4)}
+
+    def heap_bytes(self) -> int:
+        """Return what the page's JavaScript holds after the garbage was collected."""
+        page = self.book.page
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("HeapProfiler.collectGarbage")
+        used = int(devtools.send("Runtime.getHeapUsage")["usedSize"])
+        devtools.detach()
+        return used
+
+
+@contextmanager
+def _session(rate: int, past_s: int, cells: list[str]) -> Iterator[Session]:
+    command = [sys.executable, str(HERE / "browser_feed.py"), str(rate), str(past_s)]
+    with (
+        TemporaryDirectory() as folder,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as feed,
+    ):
+        assert feed.stdout is not None
+        url = f"ws://127.0.0.1:{feed.stdout.readline().strip()}/ws/v1"
+        home, root = Path(folder, "home"), Path(folder, "notebooks")
+        home.mkdir()
+        root.mkdir()
+        try:
+            with run_lab(home, root) as lab, open_browser() as browser:
+                yield _opened(lab, browser.new_page(viewport={"width": 1400, "height": 1000}), url, cells)
+        finally:
+            feed.kill()
+
+
+def _opened(lab: Lab, page: Any, url: str, cells: list[str]) -> Session:
+    book = Notebook(page, lab)
+    session = Session(book, lab.root)
+    session.listen()
+    book.open(lab.write("bench.ipynb", _CONNECT.format(url=url), _SHOW, *cells))
+    book.run_next()
+    book.wait_idle(150)
+    return session
+
+
+def _rate(frames: dict[int, list[tuple[int, float]]], start: float, end: float) -> float:
+    """Return how many frames a second the slowest plot has drawn between two times."""
+    return min(sum(start <= at <= end for _, at in drawn) for drawn in frames.values()) / (end - start)
+
+
+def _sent(session: Session) -> dict[int, dict[int, tuple[float, int]]]:
+    found: dict[str, Any] = json.loads((session.root / "sent.json").read_text())
+    return {
+        plot: {int(seq): tuple(note) for seq, note in by.items()} for plot, by in enumerate(found.values())
+    }
+
+
+def steady(seconds: float) -> list[list[str]]:
+    """Measure one dashboard of a ten-minute window at 100 events a second."""
+    busy = [code.format(seconds=seconds) for code in _BUSY.values()]
+    with _session(100, _PAST_S, [_TELL, *busy, "d.close()"]) as session:
+        book, page = session.book, session.book.page
+        begin = time.time()
+        book.run_next()
+        book.wait_plots(4)
+        start_s = time.time() - begin
+        book.wait_idle()
+        page.wait_for_timeout(3000)
+        large = [size for _, size in session.received if size > 1_000_000]
+        page.evaluate(_WATCH)
+        start = time.time()
+        cpu_s = session.cpu_s(seconds)
+        end = time.time()
+        frames = session.frames()
+        session.run()
+        sent = _sent(session)
+        busy_rates = []
+        for _ in _BUSY:
+            book.run_next()
+            page.wait_for_timeout(1500)
+            begin = time.time()
+            page.wait_for_timeout((seconds - 3) * 1000)
+            busy_rates.append(_rate(session.frames(), begin, time.time()))
+            book.wait_idle()
+        session.run()
+        idle_cpu_s = session.cpu_s(seconds / 2) * 2
+        saved = book.saved()
+        disk = (session.root / "bench.ipynb").stat().st_size
+    picture = sum(
+        len(output.get("data", {}).get("image/png", "")) for cell in saved.cells for output in cell.outputs
+    )
+    count = sum(start <= at <= end for by in sent.values() for at, _ in by.values()) / len(sent)
+    content = sum(size for by in sent.values() for at, size in by.values() if start <= at <= end) / count
+    wire = sum(size for at, size in session.received if start <= at <= end) / count
+    return [
+        _row("frames drawn a second, all four plots", _rate(frames, start, end), 5, at_most=False),
+        _row("KB of content to the browser per frame, all four plots", content / 1e3, 4),
+        _row("the same on the websocket, with Jupyter's envelopes and the status line", wire / 1e3, 4),
+        _row(
+            "CPU ms of the kernel per frame, with sending and answers", (cpu_s - idle_cpu_s) / count * 1e3, 3
+        ),
+        _row("s from the cell's start to four plots drawn", start_s, 3),
+        _row(f"MB of plotly.js, transfers: {len(large)}", sum(large) / 1e6, 1.6),
+        *(
+            _row(f"frames a second while a cell computes for {seconds:g} s: {name}", rate, 1, at_most=False)
+            for name, rate in zip(_BUSY, busy_rates, strict=True)
+        ),
+        _row("KB of the executed notebook on disk, dashboard closed", disk / 1e3, 300),
+        _row("the same without the picture that plotly's extension adds", (disk - picture) / 1e3, 300),
+    ]
+
+
+def flood(seconds: float) -> list[list[str]]:
+    """Measure a dashboard at 5,000 events a second."""
+    with _session(5_000, 0, [_TELL]) as session:
+        book, page = session.book, session.book.page
+        book.run_next()
+        book.wait_plots(4)
+        book.wait_idle()
+        page.evaluate(_WATCH)
+        part = seconds / 6
+        start = time.time()
+        page.wait_for_timeout(part * 1000)
+        heap = session.heap_bytes()
+        page.wait_for_timeout((seconds - part) * 1000)
+        end = time.time()
+        heap_end = session.heap_bytes()
+        frames = session.frames()
+        session.run()
+        sent = _sent(session)
+
+    def behind(begin: float, until: float) -> float:
+        """How old the data on the screen is just before the next frame is drawn, at the 95th percentile."""
+        ages = [
+            later - sent[plot][seq][0]
+            for plot, drawn in frames.items()
+            for (seq, at), (_, later) in pairwise(drawn)
+            if begin <= at <= until and seq in sent[plot]
+        ]
+        return float(np.percentile(ages, 95))
+
+    first, last = behind(start, start + part), behind(end - part, end)
+    return [
+        _row(f"s that the browser lags behind the kernel, first {part:g} s", first, 1),
+        _row(f"the same, last {part:g} s", last, 1),
+        _row("JavaScript heap of the page at the end, times that after the first part", heap_end / heap, 1.1),
+        _row("frames drawn a second, all four plots", _rate(frames, start, end)),
+    ]
+
+
+def _row(what: str, value: float, target: float | None = None, *, at_most: bool = True) -> list[str]:
+    return [what, f"{value:.2f}", "" if target is None else verdict(value, target, at_most=at_most)]
+
+
+def _main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--only", choices=["steady", "flood"])
+    options = parser.parse_args()
+    columns = ["figure", "measured", "target"]
+    if options.only != "flood":
+        text = f"A ten-minute window of 300 buckets at 100 events a second, {_FPS} frames a second at most."
+        rows = steady(4 if options.quick else 20)
+        publish("bench_browser", f"{text}\n\n{markdown(columns, rows)}", options)
+    if options.only != "steady":
+        seconds = 6 if options.quick else 120
+        rows = flood(seconds)
+        text = f"5,000 events a second for {seconds} s."
+        publish("bench_browser_flood", f"{text}\n\n{markdown(columns, rows)}", options)
+
+
+if __name__ == "__main__":
+    _main()

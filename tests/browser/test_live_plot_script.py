@@ -1,0 +1,125 @@
+"""live_plot.js alone in a page, with a stand-in for plotly.js: what it draws, when, and what it answers."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page
+
+from chaosnb.notebook.delta import Packed, diff, pack, unpack
+from tests.browser.lab import open_browser
+
+SCRIPT = resources.files("chaosnb.notebook").joinpath("live_plot.js").read_text("utf-8")
+# Plots 1 and 2 of one kernel, plot 3 of another. `react` keeps what it was asked to draw.
+STAGE = """async (script) => {
+    const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
+    const react = async (box, data, layout) => {
+        box.drawn = { data, layout };
+        box.times = (box.times ?? 0) + 1;
+    };
+    const plotly = { react, purge: () => {} };
+    globalThis.chaosnbPlots = { libraries: { '7': { plotly, waiting: new Set() } }, drawn: new Map() };
+    globalThis.said = [];
+    globalThis.plots = await Promise.all([1, 2, 3].map(async (number) => {
+        const handlers = {};
+        const model = {
+            widget_manager: number < 3 ? 'one' : 'two',
+            get: (name) => ({ number, plotly_version: '7', problem: '' })[name],
+            on: (name, handler) => (handlers[name] = handler),
+            off: (name) => delete handlers[name],
+            send: (content) => said.push([number, content]),
+        };
+        const el = document.createElement('div');
+        el.style.height = '100px';
+        document.body.append(el);
+        // As anywidget does it, each has the module for itself.
+        const { initialize, render } = (await import(url + '#' + number)).default();
+        initialize({ model });
+        const end = render({ model, el });
+        const box = el.querySelector('.chaosnb-plot-box');
+        box.style.height = '100px';
+        return { el, box, end, take: (message, bytes) =>
+            handlers['msg:custom'](message, [new DataView(Uint8Array.from(bytes).buffer)]) };
+    }));
+    await new Promise((done) => setTimeout(done, 100));
+}"""
+# All at once, as when the page was busy; then two frames of the screen for drawing and answering.
+FEED = """async (frames) => {
+    said.length = 0;
+    for (const [place, message, bytes] of frames) plots[place].take(message, bytes);
+    await new Promise((done) => setTimeout(done, 200));
+    return { said, times: plots.map(({ box }) => box.times ?? 0) };
+}"""
+DRAWN = """(place) => JSON.stringify(plots[place].box.drawn, (key, value) =>
+    value instanceof Float64Array ? [...value].map((v) => (Number.isFinite(v) ? v : null)) : value)"""
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with open_browser() as browser:
+        opened = browser.new_page()
+        errors: list[Any] = []
+        opened.on("pageerror", lambda error: errors.append(error))
+        opened.evaluate(STAGE, SCRIPT)
+        yield opened
+        assert errors == []
+
+
+def frame(old: Packed | None, new: Packed, seq: int, place: int = 0) -> list[Any]:
+    delta = diff(old, new)
+    message = {"kind": "frame", "seq": seq, "base": seq - 1 if old else -1, "ops": delta.ops}
+    more = {"order": delta.order, "patches": delta.patches}
+    return [place, {**message, **{key: value for key, value in more.items() if value}}, [*delta.values]]
+
+
+def spec(chance: random.Random, start: int) -> dict[str, Any]:
+    """A figure whose lines come, go and move on, and whose title and shapes change."""
+    x = np.arange(start, start + 30, dtype=float)
+    x[0] += chance.choice([0, 0.5])
+    lines = [
+        {
+            "name": name,
+            "x": x,
+            "y": np.where(np.sin(x * place) > 0.9, np.nan, x * place),
+            "line": {"width": 2},
+        }
+        for place, name in enumerate(chance.sample("abcdef", 3), 1)
+    ]
+    layout: dict[str, Any] = {"title": {"text": f"t{start // 20}"}}
+    if chance.random() < 0.7:
+        layout["shapes"] = [{"x0": float(start), "x1": 9.0} for _ in range(chance.randint(1, 2))]
+    return {"data": lines, "layout": layout}
+
+
+def test_it_draws_what_the_kernel_has_once_a_time_and_answers_once_for_all(page: Page) -> None:
+    """Frames that came at once are drawn as one; a lost one is asked for; a closed view draws no more."""
+    chance = random.Random(7)
+    packed = [pack(spec(chance, start)) for start in range(60)]
+    pairs = zip([None, *packed], packed, strict=False)
+    frames = [frame(old, new, seq) for seq, (old, new) in enumerate(pairs)]
+    others = [frame(None, packed[place], 7, place) for place in (1, 2)]
+    found = page.evaluate(FEED, [*frames, *others])
+    assert found["times"] == [1, 1, 1]
+    one, two = sorted(found["said"])
+    assert one == [1, {"kind": "drawn", "seqs": {"1": 59, "2": 7}}]
+    assert two == [3, {"kind": "drawn", "seqs": {"3": 7}}]
+    for place, shown in ((0, packed[59]), (1, packed[1])):
+        drawn, wanted = json.loads(page.evaluate(DRAWN, place)), unpack(shown)
+        assert drawn["data"] == wanted["data"]
+        assert {key: drawn["layout"].get(key) for key in wanted["layout"]} == wanted["layout"]
+
+    # One frame got lost.
+    lost = frame(packed[0], packed[1], 61)
+    assert page.evaluate(FEED, [lost])["said"] == [[1, {"kind": "ready", "plotly": False}]]
+    # The whole mends it.
+    assert page.evaluate(FEED, [frame(None, packed[2], 62)])["said"] == [
+        [1, {"kind": "drawn", "seqs": {"1": 62}}]
+    ]
+    page.evaluate("plots[0].end()")
+    assert page.evaluate(FEED, [frame(packed[2], packed[3], 63)]) == {"said": [], "times": [2, 1, 1]}
