@@ -178,6 +178,7 @@ class Dashboard:
         window_s, resolution_s = controls.window.value, controls.resolution.value
         agents, kinds = tuple(controls.agents.value), tuple(controls.personalities.value)
         key = (status.events, status.gaps, window_s, resolution_s, agents, kinds)
+        ready: list[tuple[LivePlot, dict[str, Any]]] = []
         for name, live in self.plots.items():
             before, since = self._drawn.get(name, (None, now))
             # An event may be counted a moment before it is in the aggregates: look on until things have
@@ -196,10 +197,13 @@ class Dashboard:
                     controls.offer(known.values(), {*known, *map(str, set(frame["agent_id"]))})
                 spec = figure_of(name, frame, gaps, agents, self._lines.get(name, ()))
                 self._lines[name] = tuple(trace.get("uid", "") for trace in spec["data"])
-                live.push(narrowed(name, spec) if agents or kinds else spec, force=last)
+                ready.append((live, narrowed(name, spec) if agents or kinds else spec))
             except Exception as error:
                 self.report(f"the plot of {name} could not be drawn", error)
             self._drawn[name] = (key, since if before == key else now)
+        # Together: what comes at once the browser draws at once, and answers with one message.
+        for live, spec in ready:
+            live.push(spec, force=last)
 
     def report(self, what: str, error: Exception) -> None:
         """Say under the plots what went wrong, and when."""
