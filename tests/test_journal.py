@@ -233,3 +233,24 @@ def test_what_is_no_recording_is_refused_with_advice(tmp_path: Path) -> None:
     path.write_bytes(encode_record(newer, seed_of(recording)))
     with pytest.raises(RecordingError, match="newer chaosnb"):
         read(tmp_path / "run.chaos")
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [
+        ("f", b""),
+        ("f", b"[[1],[]]"),
+        ("f", b"[[1],[]]\n"),
+        ("f", b"[[-5],[]]\nabc"),
+        ("f", b"[[1,1],[]]\na\nb"),
+        ("f", b'[["a"],[]]\na'),
+        ("i", b"{}"),
+        ("t", b'{"topics": ["bloks"]}'),
+        ("o", b"\xff"),
+    ],
+)
+def test_a_record_that_only_looks_right_is_one_clear_error(kind: str, raw: bytes) -> None:
+    """A recording may come from anywhere, with checksums that fit."""
+    record = Record(7, 0, kind, raw)
+    with pytest.raises(RecordingError, match="record 7: its content is not what chaosnb writes"):
+        decode_frames(record) if kind == "f" else decode_note(record)

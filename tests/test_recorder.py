@@ -90,7 +90,7 @@ def test_one_writer_at_a_time_and_of_one_node(tmp_path: Path) -> None:
     """A second recorder, another node's recording and a folder of other things are refused."""
     folder = tmp_path / "run.chaos"
     writer = recorder(folder)
-    with pytest.raises(RecordingError, match="another process is recording there"):
+    with pytest.raises(RecordingError, match="being recorded already"):
         recorder(folder)
     writer.close()
     with pytest.raises(RecordingError, match=r"recording of ws://node.example/ws/v1"):

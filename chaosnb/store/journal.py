@@ -40,7 +40,7 @@ from msgspec import Struct
 
 from chaosnb.errors import RecordingDamagedError, RecordingError
 from chaosnb.ingest.intake import ClockSet, Hole, Incident, LinkLost, Note, Simulated, TopicsSet
-from chaosnb.protocol.events import Frame
+from chaosnb.protocol.events import Frame, check_topics
 from chaosnb.store.segments import SegmentBytes, open_segment, segments
 
 __all__ = [
@@ -67,6 +67,8 @@ RECORD_START: Final = re.compile(rb"(?=[0-9a-f]{8} \d{1,12} \d{1,20} \d{1,20} [a
 """What a record begins with."""
 _LONGEST_START: Final = 96
 _CHUNK: Final = 2**22
+# Longer than any batch; what a forged file expands to need not fit into memory.
+_LONGEST: Final = 2**30
 _NEWER: Final = "it was written by a newer chaosnb; install that one to read it"
 
 
@@ -158,13 +160,24 @@ def encode_frames(frames: Sequence[Frame]) -> bytes:
 
 
 def decode_frames(record: Record) -> list[Frame]:
-    """Return the frames that are in a record."""
+    """Return the frames that are in a record.
+
+    Raises
+    ------
+    RecordingError
+        If it was not this package that wrote it.
+    """
     table, _, data = record.raw.partition(b"\n")
-    lengths, delays = _decode_table(table)
     frames, start = [], 0
-    for length, at_ns in zip(lengths, accumulate(delays, initial=record.at_ns), strict=True):
-        frames.append(Frame(data[start : start + length], at_ns))
-        start += length + 1
+    try:
+        lengths, delays = _decode_table(table)
+        for length, at_ns in zip(lengths, accumulate(delays, initial=record.at_ns), strict=True):
+            frames.append(Frame(data[start : start + length], at_ns))
+            start += length + 1
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise _strange(record) from error
+    if start != len(data) + 1:
+        raise _strange(record)
     return frames
 
 
@@ -174,8 +187,19 @@ def encode_note(note: Note | Opened) -> tuple[str, bytes]:
 
 
 def decode_note(record: Record) -> Note | Opened | None:
-    """Return what a record tells that holds no frames; None for the beginning of a segment."""
-    note: Note | Opened | None = None if record.kind == "m" else _DECODERS[record.kind].decode(record.raw)
+    """Return what a record tells that holds no frames; None for the beginning of a segment.
+
+    Raises
+    ------
+    RecordingError
+        If it was not this package that wrote it.
+    """
+    try:
+        note: Note | Opened | None = None if record.kind == "m" else _DECODERS[record.kind].decode(record.raw)
+        if isinstance(note, Opened | TopicsSet):
+            check_topics(note.topics)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise _strange(record) from error
     return note
 
 
@@ -249,6 +273,8 @@ class JournalReader:
                     self.number, place = record.number, end
                     yield record
                 rest = data[place:]
+                if len(rest) > _LONGEST:
+                    self._fail("no whole record begins here")
         if rest or self.offset == 0:
             if final or self._goes_on(rest):
                 self._fail("no whole record begins here")
@@ -311,6 +337,10 @@ class JournalReader:
         path = segments(self._folder).get(self.segment)
         name = f"segment {self.segment}" if path is None else path.name
         raise RecordingDamagedError(str(self._folder), name, self.offset, what)
+
+
+def _strange(record: Record) -> RecordingError:
+    return RecordingError(f"record {record.number:,}", "its content is not what chaosnb writes")
 
 
 def read_head(data: bytes) -> SegmentHead | None:

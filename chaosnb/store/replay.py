@@ -81,9 +81,7 @@ class Replay:
         self._opened, first = _first(folder, start_ns)
         self._reader = JournalReader(folder, first=first)
         # Nothing is ever sent, so that this key signs nothing.
-        self.session: Final = Session(
-            self._opened.topics, Identity.generate(), lateness_s=self._opened.lateness_s
-        )
+        self.session: Final = _session(folder, self._opened)
         self._intake = Intake(self.session, on_incident)
         self._pace: tuple[int, float] | None = None
         self._begun = False
@@ -254,6 +252,13 @@ class Replay:
             f"a recording has what was recorded: {', '.join(self.session.topics)}; other topics need a live "
             "stream, and what is not wanted can be left out of its DataFrames",
         )
+
+
+def _session(folder: Path, opened: Opened) -> Session:
+    try:
+        return Session(opened.topics, Identity.generate(), lateness_s=opened.lateness_s)
+    except ValueError as error:
+        raise RecordingError(str(folder), f"its beginning is not what chaosnb writes: {error}") from error
 
 
 def _first(folder: Path, start_ns: int | None) -> tuple[Opened, int]:

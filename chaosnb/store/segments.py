@@ -100,13 +100,16 @@ def lock_folder(folder: Path) -> int:
     try:
         if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(file)
         raise RecordingError(
             str(folder),
-            "another process is recording there; chaosnb.follow() reads along, and another recording needs "
-            "another name",
+            "it is being recorded already, by another process or by a stream that is still open: close that "
+            "one (s.close()), read along with chaosnb.follow(), or choose another name",
         ) from error
+    except OSError as error:
+        os.close(file)
+        raise RecordingError(str(folder), f"it cannot be locked: {said(error)}") from error
     return file
 
 
