@@ -87,7 +87,14 @@ def texts(column: pd.Series) -> npt.NDArray[np.object_]:
 
     Examples
     --------
-    >>> texts(pd.Series(["a", None], dtype="category")).tolist()
-    ['a', '']
+    >>> [texts(pd.Series(["a", None], dtype=kind)).tolist() for kind in ("category", "str", "object")]
+    [['a', ''], ['a', ''], ['a', '']]
     """
-    return column.astype("object").where(column.notna(), "").map(str).to_numpy(dtype=object)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # Few names for many rows; the code of what is missing is -1, the last one.
+        names = np.array([*map(str, column.cat.categories), ""], dtype=object)
+        return np.asarray(names[column.cat.codes.to_numpy()], dtype=object)
+    known = column.astype("object").where(column.notna(), "")
+    if not isinstance(column.dtype, pd.StringDtype):
+        known = known.map(str)
+    return known.to_numpy(dtype=object)

@@ -192,8 +192,10 @@ def _counts(
     bucket = seconds // width * width
     seen = bucket >= start // width * width
     buckets, place = np.unique(bucket[seen], return_inverse=True)
-    counts = {name: np.bincount(place, labels[seen] == name, len(buckets)) for name in known}
-    counts["other"] = np.bincount(place, ~np.isin(labels[seen], known), len(buckets))
+    # -1 for any other label.
+    codes = pd.Index(np.array(known, dtype=object)).get_indexer(pd.Index(labels[seen]))
+    names = dict(zip((*known, "other"), (*range(len(known)), -1), strict=True))
+    counts = {name: np.bincount(place[codes == code], minlength=len(buckets)) for name, code in names.items()}
     return buckets, {name: count.astype(np.int64) for name, count in counts.items()}
 
 
