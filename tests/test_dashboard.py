@@ -175,7 +175,7 @@ def test_it_follows_the_stream_and_ends_with_it(stream: FakeStream) -> None:
     assert [points(live) for live in dashboard.plots.values()] == [11] * 4
     assert "closed" in dashboard.controls.status.value
     # The controls work after that.
-    dashboard.controls.window.value = 60.0
+    dashboard.controls.window.value = "1 min"
     until(lambda: ("tps", 60.0) in stream.asked)
     dashboard.close()
 
@@ -196,9 +196,10 @@ def test_pause_holds_the_plots_but_not_the_state(stream: FakeStream) -> None:
 def test_the_window_is_what_the_stream_is_asked_for(stream: FakeStream) -> None:
     dashboard = Dashboard(stream, window_s=300.0)
     assert {window for _, window in stream.asked} == {300.0}
-    labels = [name for name, _ in dashboard.controls.window.options]
-    assert labels == list(WINDOWS) == ["1 min", "5 min", "10 min", "1 h", "all"]
-    dashboard.controls.window.value = None
+    assert (
+        list(dashboard.controls.window.options) == list(WINDOWS) == ["1 min", "5 min", "10 min", "1 h", "all"]
+    )
+    dashboard.controls.window.value = "all"
     until(lambda: {name for name, window in stream.asked if window is None} == set(FIGURES))
     dashboard.close()
 

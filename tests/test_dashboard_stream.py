@@ -124,7 +124,7 @@ def test_the_window_says_how_much_is_shown() -> None:
             data = board.plots["tps"].static()["data"]
             return (max(t["x"][-1] for t in data) - min(t["x"][0] for t in data)) / 1000
 
-        for choice, least, most in ((60.0, 30, 61), (3600.0, 3300, 3700), (None, 6600, 7300)):
+        for choice, least, most in (("1 min", 30, 61), ("1 h", 3300, 3700), ("all", 6600, 7300)):
             board.controls.window.value = choice
             wait_for(lambda least=least, most=most: least <= span_s() <= most)
         board.close()
@@ -212,7 +212,7 @@ def test_it_ends_with_its_stream_after_a_last_draw(stream: chaosnb.Stream, board
     shown = {trace["name"]: trace["y"] for trace in board.plots["decisions"].static()["data"]}
     # Its last step is drawn from its beginning to its end.
     assert sum(shown["approve"][:-1]) == votes["approve"].sum() > 0
-    board.controls.window.value = 60.0
+    board.controls.window.value = "1 min"
     wait_for(lambda: newest(board.plots["tps"]) > 0)
     assert not board.closed
 

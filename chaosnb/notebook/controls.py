@@ -80,8 +80,9 @@ class Controls:
         self.pause = widgets.ToggleButton(
             description="Pause", icon="pause", tooltip="Hold the plots; the stream goes on", layout=narrow
         )
-        self.window = _dropdown("Window", WINDOWS.items(), "150px", list(WINDOWS.values()).index(window_s))
-        self.resolution = _dropdown("Resolution", RESOLUTIONS.items(), "180px")
+        # Labels are the values: one of None, once chosen, would leave the list blank.
+        self.window = _dropdown("Window", WINDOWS, "150px", list(WINDOWS.values()).index(window_s))
+        self.resolution = _dropdown("Resolution", RESOLUTIONS, "180px")
         self.format = _dropdown("Export as", FORMATS, "170px")
         self.folder = widgets.Text(
             value="capture",
@@ -120,6 +121,16 @@ class Controls:
         self.export.on_click(press)
         chosen = (weakref.ref(self.personalities), weakref.ref(self.agents))
         self.everyone.on_click(lambda _button: _clear(chosen))
+
+    @property
+    def window_s(self) -> float | None:
+        """How many seconds are shown; None: all."""
+        return WINDOWS[self.window.value]
+
+    @property
+    def resolution_s(self) -> float | None:
+        """How many seconds each bar or point sums up; None: chosen by the window."""
+        return RESOLUTIONS[self.resolution.value]
 
     def offer(self, personalities: Iterable[str], agents: Iterable[str]) -> None:
         """Offer these to choose from; what is chosen stays chosen.
@@ -178,7 +189,6 @@ def release(widget: widgets.Widget) -> None:
 def _dropdown(name: str, options: Iterable[Any], width: str, index: int = 0) -> widgets.Dropdown:
     # Labels as wide as their words; ipywidgets gives all of them the same width otherwise.
     snug = {"description_width": "initial"}
-    # By its place, since None as a value would choose nothing.
     return widgets.Dropdown(
         options=list(options), index=index, description=name, layout={"width": width}, style=snug
     )

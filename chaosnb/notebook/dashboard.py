@@ -175,7 +175,7 @@ class Dashboard:
             return
         controls = self.controls
         status, gaps = self._stream.status, self._stream.gaps
-        window_s, resolution_s = controls.window.value, controls.resolution.value
+        window_s, resolution_s = controls.window_s, controls.resolution_s
         agents, kinds = tuple(controls.agents.value), tuple(controls.personalities.value)
         key = (status.events, status.gaps, window_s, resolution_s, agents, kinds)
         ready: list[tuple[LivePlot, dict[str, Any]]] = []
