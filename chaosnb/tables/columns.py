@@ -24,7 +24,7 @@ from chaosnb.tables.buffer import GrowableBuffer
 __all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "list_array", "make_column"]
 
 # Merging so many rows of text takes some milliseconds, which is what an append may pause for.
-_MERGED_ROWS: Final = 2**12
+_MERGED_ROWS: Final = 2**13
 _MERGED: Final = 4
 _MERGED_BYTES: Final = 2**26
 _FIRST_CAPACITY: Final = 1024
