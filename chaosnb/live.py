@@ -30,6 +30,7 @@ from chaosnb.runtime import LoopThread, wait_until
 from chaosnb.store.dataset import Dataset
 from chaosnb.store.recorder import Recorder
 from chaosnb.tables.capture import Capture
+from chaosnb.text import printable
 
 if TYPE_CHECKING:
     from chaosnb.notebook.dashboard import Dashboard
@@ -153,6 +154,7 @@ class Stream(Dataset):
             evicted=sum(table.evicted for table in capture.tables.values()),
             memory_bytes=capture.memory_bytes,
             connection_id=self._session.connection_id,
+            recording=self._recorded_in(),
             error=error,
         )
 
@@ -295,7 +297,9 @@ class Stream(Dataset):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Stream {self.source} {self._connection.state}: {self._capture.events:,} events>"
+        recorded = self._recorded_in()
+        where = "" if recorded is None else f", recorded in {printable(recorded)}"
+        return f"<Stream {self.source} {self._connection.state}: {self._capture.events:,} events{where}>"
 
     def __str__(self) -> str:
         from chaosnb.notebook.display import stream_text
@@ -306,6 +310,9 @@ class Stream(Dataset):
         from chaosnb.notebook.display import stream_html, stream_text
 
         return {"text/plain": stream_text(self), "text/html": stream_html(self)}
+
+    def _recorded_in(self) -> str | None:
+        return None if self._recorder is None or self.closed else str(self._recorder.folder)
 
     def _failure(self) -> BaseException | None:
         if not self._running.done() or self._running.cancelled():

@@ -228,6 +228,10 @@ def test_a_stream_records_all_that_comes_and_nothing_that_goes(tmp_path: Path) -
         s.wait(until=lambda s: len(s.block_validation) > 10, timeout=30)
         s.unsubscribe("network")
         assert s.status.error is None
+        assert s.status.recording == str(folder)
+        assert repr(s).endswith(f" events, recorded in {folder}>")
+    assert s.status.recording is None
+    assert "recorded in" not in repr(s)
     frames = frames_of(folder)
     assert len(frames) >= s.status.events + s.status.filtered
     notes = notes_of(folder)

@@ -52,6 +52,8 @@ class Status(Struct, frozen=True, kw_only=True):
         Bytes of all tables.
     connection_id : str or None
         As the node gave it.
+    recording : str or None
+        The folder in which everything is being recorded; None where nothing is.
     error : str or None
         Why the stream failed, why it has to connect again, or how long nothing has come.
     """
@@ -74,4 +76,5 @@ class Status(Struct, frozen=True, kw_only=True):
     certain_gaps: int = 0
     memory_bytes: int
     connection_id: str | None
+    recording: str | None = None
     error: str | None
