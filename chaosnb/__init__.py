@@ -20,6 +20,7 @@ from chaosnb.errors import (
     ExportError,
     IdentityError,
     InsecureConnectionError,
+    MissingColumnsError,
     MissingExtraError,
     RecordingDamagedError,
     RecordingError,
@@ -35,7 +36,7 @@ from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import run
 
 if TYPE_CHECKING:
-    from chaosnb import figures
+    from chaosnb import analysis, figures
     from chaosnb.devnet import Devnet
 
 __version__ = "0.1.0.dev0"
@@ -50,6 +51,7 @@ __all__ = [
     "Identity",
     "IdentityError",
     "InsecureConnectionError",
+    "MissingColumnsError",
     "MissingExtraError",
     "RecordingDamagedError",
     "RecordingError",
@@ -59,6 +61,7 @@ __all__ = [
     "TransportError",
     "WaitTimeoutError",
     "__version__",
+    "analysis",
     "connect",
     "figures",
     "follow",
@@ -68,7 +71,11 @@ __all__ = [
 ]
 
 # Loaded at first use, so that `import chaosnb` stays quick.
-_LAZY = {"Devnet": ("chaosnb.devnet", "Devnet"), "figures": ("chaosnb.figures", None)}
+_LAZY = {
+    "Devnet": ("chaosnb.devnet", "Devnet"),
+    "analysis": ("chaosnb.analysis", None),
+    "figures": ("chaosnb.figures", None),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@
     ├── DebugError            the node's debug endpoint did not answer as it should
     ├── DevnetError           the simulated node could not be started
     ├── MissingExtraError     an optional package is needed that is not installed
+    ├── MissingColumnsError   a frame lacks columns that an analysis needs (also a ValueError)
     ├── ExportError           a table could not be written
     └── RecordingError        a recording could not be made or read
         └── RecordingDamagedError  what stands in a recording is not what was written
@@ -30,6 +31,7 @@ __all__ = [
     "ExportError",
     "IdentityError",
     "InsecureConnectionError",
+    "MissingColumnsError",
     "MissingExtraError",
     "RecordingDamagedError",
     "RecordingError",
@@ -176,6 +178,26 @@ class MissingExtraError(ChaosnbError):
         self.extra = extra
         self.command = f'pip install "chaosnb[{extra}]"'
         super().__init__(f"{what} needs a package that is not installed. Install it with: {self.command}")
+
+
+class MissingColumnsError(ChaosnbError, ValueError):
+    """A frame lacks columns that an analysis needs.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Those that it lacks.
+    table : str or None
+        The table that has them; None where every table has.
+    """
+
+    def __init__(self, columns: tuple[str, ...], table: str | None, looks_like: str | None = None) -> None:
+        self.columns = columns
+        self.table = table
+        seems = f"; it looks like the table {looks_like}" if looks_like else ""
+        kind, it = ("column", "it") if len(columns) == 1 else ("columns", "them")
+        where = f"The table {table} has {it}, as s.{table}" if table else f"Every table has {it}"
+        super().__init__(f"the frame has no {kind} {', '.join(columns)}{seems}. {where}")
 
 
 class ExportError(ChaosnbError):

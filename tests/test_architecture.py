@@ -85,6 +85,7 @@ LOADED_LATER = {
     "ipywidgets",
     "anywidget",
     "duckdb",
+    "polars",
     "IPython",
     "ipykernel",
     "jupyter_client",
@@ -359,6 +360,13 @@ def test_importing_chaosnb_loads_no_plotting_or_notebook_package(tmp_path: Path)
     loaded = {name.split(".")[0] for name in printed_by(code, tmp_path).split()}
     assert "chaosnb" in loaded
     assert not loaded & LOADED_LATER
+
+
+def test_importing_chaosnb_alone_loads_no_analysis(tmp_path: Path) -> None:
+    code = "import sys, chaosnb; print(*sys.modules); chaosnb.analysis; print(*sys.modules)"
+    before, after = printed_by(code, tmp_path).splitlines()
+    assert not {"narwhals", "chaosnb.analysis"} & {*before.split()}
+    assert {"narwhals", "chaosnb.analysis"} <= {*after.split()}
 
 
 def test_importing_chaosnb_takes_little_longer_than_importing_pandas(tmp_path: Path) -> None:

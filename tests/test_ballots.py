@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from chaosnb import figures
-from chaosnb.analysis.ballots import approval_rate, last_votes
-from chaosnb.protocol.schema import TABLES
-from chaosnb.tables.table import Table
+from chaosnb.analysis import approval_rate, double_votes, valid_votes, wilson_interval
+from tests.engines import devnet, empty, holds_to_the_rules, same_everywhere
 from tests.figure_texts import HOSTILE, assert_only_text, texts_of
 
-EMPTY = Table(TABLES["block_validation"]).snapshot()
+EMPTY = empty("block_validation")
 
 
 def votes(*rows: tuple[str, str, str]) -> pd.DataFrame:
@@ -30,6 +32,12 @@ def votes(*rows: tuple[str, str, str]) -> pd.DataFrame:
     )
 
 
+@pytest.mark.parametrize("analysis", [approval_rate, double_votes, valid_votes])
+def test_an_analysis_of_votes_holds_to_the_rules(analysis: Callable[..., Any]) -> None:
+    """Empty tables, missing columns, and what is no frame."""
+    holds_to_the_rules(analysis, "block_validation")
+
+
 def test_approval_is_counted_by_personality_and_by_validator() -> None:
     """Highest first; who only abstains is last and has no rate."""
     frame = votes(
@@ -39,25 +47,64 @@ def test_approval_is_counted_by_personality_and_by_validator() -> None:
         ("1", "b1", "approve"),
         ("1", "c1", "abstain"),
     )
-    found = approval_rate(frame)
+    found = same_everywhere(approval_rate, frame)
     assert found["personality"].tolist() == ["b", "a", "c"]
     assert found[["approve", "reject", "other"]].to_numpy().tolist() == [[1, 0, 0], [2, 1, 0], [0, 0, 1]]
     np.testing.assert_allclose(found["approval_rate"], [1, 2 / 3, np.nan])
     assert (found["low"] <= found["approval_rate"])[:2].all()
     assert approval_rate(frame, "validator")["validator"].tolist() == ["a1", "b1", "a2", "c1"]
-    with pytest.raises(ValueError, match="choose 'personality' or 'validator'"):
-        approval_rate(frame, "block")  # type: ignore[arg-type]
-    assert approval_rate(EMPTY).empty
+    assert approval_rate(frame, ["block", "personality"])["block"].tolist() == ["1", "2", "1", "1"]
 
 
-def test_the_last_of_several_votes_counts() -> None:
-    """By time, whatever order the rows have."""
-    frame = votes(("1", "a", "reject"), ("1", "b", "reject"), ("1", "a", "approve"))
-    for one in (frame, frame.iloc[::-1]):
-        assert last_votes(one)[["validator_id", "decision"]].to_numpy().tolist() == [
+def test_approval_over_time_is_counted_in_buckets_of_event_time() -> None:
+    """They begin at multiples of their width, and come in order."""
+    frame = votes(*(("1", f"a{n}", "reject" if n < 2 else "approve") for n in range(4)))
+    found = same_everywhere(approval_rate, frame.iloc[::-1], by="time", every_s=2)
+    assert found["time"].tolist() == [*pd.date_range("2026-01-01", periods=2, freq="2s", tz="UTC")]
+    assert found["approval_rate"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("by", ["personality", "validator", "block", "time", ("time", "personality")])
+def test_approval_is_the_same_on_every_engine(by: Any) -> None:
+    """With the intervals that numpy gives for the same counts."""
+    _, tables = devnet(seconds=60)
+    found = same_everywhere(approval_rate, tables["block_validation"], by=by, every_s=5, confidence=0.9)
+    low, high = wilson_interval(found["approve"], found["approve"] + found["reject"], 0.9)
+    np.testing.assert_allclose(found["low"], low, atol=1e-12)
+    np.testing.assert_allclose(found["high"], high, atol=1e-12)
+    assert found["approve"].sum() == (tables["block_validation"]["decision"] == "approve").sum()
+
+
+@pytest.mark.parametrize("options", [{"by": "moon"}, {"by": []}, {"every_s": 0}, {"confidence": 1}])
+def test_an_option_that_is_not_possible_is_an_error(options: Any) -> None:
+    """It names the option."""
+    with pytest.raises(ValueError, match=next(iter(options))):
+        approval_rate(votes(("1", "a", "approve")), **options)
+
+
+def test_of_several_votes_on_a_block_the_first_counts() -> None:
+    """By time, whatever order the rows have, as the network counts; the others are told apart."""
+    frame = votes(
+        ("1", "a", "reject"),
+        ("1", "b", "reject"),
+        ("1", "a", "approve"),
+        ("2", "a", "approve"),
+        ("1", "a", "x"),
+    )
+    for rows in (frame, frame.iloc[::-1]):
+        counted = same_everywhere(valid_votes, rows)
+        assert [*counted.columns] == [*frame.columns]
+        assert counted[["validator_id", "decision"]].to_numpy().tolist() == [
+            ["a", "reject"],
             ["b", "reject"],
             ["a", "approve"],
         ]
+        double = same_everywhere(double_votes, rows)
+        assert double["decision"].tolist() == ["approve", "x"]
+        assert double["first_decision"].tolist() == ["reject", "reject"]
+        assert double["time"].tolist() == [frame["timestamp"][2], frame["timestamp"][4]]
+        assert approval_rate(rows)[["approve", "reject"]].to_numpy().tolist() == [[1, 1], [0, 1]]
+    assert len(valid_votes(frame)) + len(double_votes(frame)) == len(frame)
 
 
 def test_the_heat_map_has_a_cell_for_each_validator_and_block() -> None:
@@ -90,7 +137,7 @@ def test_the_heat_map_shows_the_newest_blocks_and_the_busiest_validators() -> No
 
 def test_approval_has_intervals_and_says_of_how_many_votes() -> None:
     """From the top down by share, in percent, with the share of all as a line."""
-    frame = votes(*(("1", "a", "approve"),) * 3, ("1", "b", "reject"), ("1", "c", "abstain"))
+    frame = votes(*((n, "a", "approve") for n in "123"), ("1", "b", "reject"), ("1", "c", "abstain"))
     figure = figures.approval_by(frame)
     (points,) = figure.data
     assert points.x.tolist() == [0, 100]

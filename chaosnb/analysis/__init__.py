@@ -1,3 +1,21 @@
-"""Statistics of tables: pure functions, frames or arrays in, frames or arrays out."""
+"""Statistics of tables: pure functions, frames in, frames out.
 
-__all__: list[str] = []
+>>> import pandas as pd
+>>> votes = {"timestamp": pd.Timestamp("2026-01-01"), "block_hash": list("ghi"), "validator_id": "v"}
+>>> votes |= {"validator_personality": "lawful", "decision": ["approve", "reject", "approve"]}
+>>> approval_rate(pd.DataFrame(votes), by="personality").round(2).to_dict("records")
+[{'personality': 'lawful', 'approve': 2, 'reject': 1, 'other': 0, 'approval_rate': 0.67, 'low': 0.21,
+  'high': 0.94}]
+
+What `chaosnb.analysis` offers by name takes a frame of any kind that Narwhals knows (pandas, Polars, pyarrow,
+DuckDB) and gives the same kind back, lazy where it was lazy. It checks the columns, and gives an empty result
+with the right columns for an empty table. `chaosnb.analysis.frames` says how that is done.
+
+The modules `activity`, `alliances`, `buckets`, `chain` and `timelines` are numpy and pandas instead: they
+feed figures that equal live plots bit for bit, from what a stream holds in memory, in milliseconds.
+"""
+
+from chaosnb.analysis.ballots import approval_rate, double_votes, valid_votes
+from chaosnb.analysis.intervals import wilson_interval
+
+__all__ = ["approval_rate", "double_votes", "valid_votes", "wilson_interval"]

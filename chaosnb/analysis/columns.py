@@ -1,16 +1,29 @@
-"""What an analysis needs of a DataFrame: its columns by name, and times as integers."""
+"""What an analysis needs of a frame: its columns by name; and of pandas' columns, times as integers."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
+from chaosnb.errors import MissingColumnsError
 from chaosnb.protocol.schema import TABLES
 
-__all__ = ["NOT_A_TIME", "microseconds", "require", "texts", "timed"]
+__all__ = [
+    "NOT_A_TIME",
+    "check_columns",
+    "kind_needed",
+    "listed",
+    "microseconds",
+    "not_lists",
+    "require",
+    "texts",
+    "timed",
+]
 
 NOT_A_TIME: Final = np.iinfo(np.int64).min
 """What stands among microseconds where a time is missing."""
@@ -23,30 +36,50 @@ def require(frame: Any, table: str, *names: str) -> pd.DataFrame:
     ------
     TypeError
         If it is no DataFrame.
-    ValueError
+    MissingColumnsError
         If it lacks a column.
 
     Examples
     --------
-    >>> require(pd.DataFrame({"tps": [1.0]}), "block_validation", "decision")
-    Traceback (most recent call last):
-    ValueError: the frame has no column decision. The table block_validation has it, as s.block_validation
+    >>> require(pd.DataFrame({"tps": [1.0]}), "network_metrics", "tps")["tps"].tolist()
+    [1.0]
     """
     if not isinstance(frame, pd.DataFrame):
-        such = f"s.{table}" if table in TABLES else "s.block_validation"
-        raise TypeError(f"a DataFrame is needed, such as {such}, not {type(frame).__name__}")
-    missing = [name for name in names if name not in frame.columns]
+        raise kind_needed(frame, table)
+    check_columns([*frame.columns], table, *names)
+    return frame
+
+
+def kind_needed(frame: Any, table: str) -> TypeError:
+    """Return the error for what is no frame."""
+    such = f"s.{table}" if table in TABLES else "s.block_validation"
+    return TypeError(f"a DataFrame is needed, such as {such}, not {type(frame).__name__}")
+
+
+def check_columns(present: Collection[str], table: str, *names: str) -> None:
+    """Raise unless all these columns of a table are present; say which are not, and who has them.
+
+    Raises
+    ------
+    MissingColumnsError
+        If one is missing.
+
+    Examples
+    --------
+    >>> check_columns(["tps"], "block_validation", "decision")
+    Traceback (most recent call last):
+    chaosnb.errors.MissingColumnsError: the frame has no column decision. The table block_validation has it,
+    as s.block_validation
+    """
+    missing = tuple(name for name in names if name not in present)
     if not missing:
-        return frame
+        return
     looks = [
         name
         for name, schema in TABLES.items()
-        if name != table and {column.name for column in schema.columns} <= {*frame.columns}
+        if name != table and {column.name for column in schema.columns} <= {*present}
     ]
-    seems = f"; it looks like the table {looks[0]}" if looks else ""
-    kind, it = ("column", "it") if len(missing) == 1 else ("columns", "them")
-    where = f"The table {table} has {it}, as s.{table}" if table in TABLES else f"Every table has {it}"
-    raise ValueError(f"the frame has no {kind} {', '.join(missing)}{seems}. {where}")
+    raise MissingColumnsError(missing, table if table in TABLES else None, next(iter(looks), None))
 
 
 def timed(frame: Any, table: str, *names: str) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
@@ -98,3 +131,31 @@ def texts(column: pd.Series) -> npt.NDArray[np.object_]:
     if not isinstance(column.dtype, pd.StringDtype):
         known = known.map(str)
     return known.to_numpy(dtype=object)
+
+
+def listed(column: pd.Series) -> pd.Series:
+    """Return a column of lists as an Arrow column, whatever holds them.
+
+    Raises
+    ------
+    ValueError
+        If it is not made of lists.
+
+    Examples
+    --------
+    >>> listed(pd.Series([["a"], []])).list.len().tolist()
+    [1, 0]
+    """
+    if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_list(column.dtype.pyarrow_dtype):
+        return column
+    values = column.tolist()
+    if not all(value is None or isinstance(value, list | tuple | np.ndarray) for value in values):
+        raise not_lists(str(column.name))
+    lists = pa.array([None if value is None else [*value] for value in values])
+    lists = lists.cast(pa.list_(pa.string())) if pa.types.is_null(lists.type) else lists
+    return pd.Series(pd.arrays.ArrowExtensionArray(lists), index=column.index, name=column.name)
+
+
+def not_lists(name: str) -> ValueError:
+    """Return the error for a column that should be made of lists."""
+    return ValueError(f"the column {name} is not made of lists: text from a file can be read with json.loads")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from statistics import NormalDist
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["wilson_interval"]
+__all__ = ["wilson_bounds", "wilson_interval"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,12 +53,10 @@ def wilson_interval(
     >>> low.round(3).tolist(), high.round(3).tolist()
     ([0.301, nan], [0.954, nan])
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence!r} is not possible: choose more than 0 and less than 1")
+    z = _quantile(confidence)
     hits, n = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(trials, np.float64))
     if np.any((hits < 0) | (hits > n)):
         raise ValueError("successes must be between 0 and trials; count both over the same rows")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = hits / n
         middle = share + z**2 / (2 * n)
@@ -66,3 +65,53 @@ def wilson_interval(
         # Rounding must not put an end past the share itself, as it would at 0 and 1.
         low, high = np.minimum((middle - reach) / scale, share), np.maximum((middle + reach) / scale, share)
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+
+
+def wilson_bounds(successes: str, trials: str, confidence: float = 0.95) -> tuple[nw.Expr, nw.Expr]:
+    """Return the ends of `wilson_interval` for two columns of counts, as expressions for any engine.
+
+    Parameters
+    ----------
+    successes, trials : str
+        The columns.
+    confidence : float
+        As in `wilson_interval`.
+
+    Returns
+    -------
+    low, high : narwhals.Expr
+        Null where there were no trials.
+
+    Raises
+    ------
+    ValueError
+        If the confidence is not possible.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> counts = nw.from_native(pd.DataFrame({"yes": [3], "all": [4]}))
+    >>> counts.select(low=wilson_bounds("yes", "all")[0])["low"].round(3).to_list()
+    [0.301]
+    """
+    z = _quantile(confidence)
+    hits, n = nw.col(successes).cast(nw.Float64()), nw.col(trials).cast(nw.Float64())
+    share = hits / n
+    middle = share + z**2 / (2 * n)
+    reach = (share * (1 - share) / n + z**2 / (4 * n * n)).sqrt() * z
+    scale = 1 + z**2 / n
+    known = nw.col(trials) > 0
+    low = nw.when(known & (nw.col(successes) > 0)).then((middle - reach) / scale)
+    high = nw.when(known & (nw.col(successes) < nw.col(trials))).then((middle + reach) / scale)
+    # At 0 and 1 rounding would put an end past the share itself.
+    zero, one = nw.lit(0.0), nw.lit(1.0)
+    return (
+        low.otherwise(nw.when(known).then(zero)),
+        high.otherwise(nw.when(known).then(one)),
+    )
+
+
+def _quantile(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence!r} is not possible: choose more than 0 and less than 1")
+    return NormalDist().inv_cdf((1 + confidence) / 2)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.buckets import SECOND_US, Floats, Integers, frame_of, grid_of, hide_edges, span, sums
-from chaosnb.analysis.columns import texts, timed
+from chaosnb.analysis.columns import not_lists, texts, timed
 
 __all__ = ["decisions", "reputation", "sentiment", "throughput"]
 
@@ -203,9 +203,7 @@ def _lengths(lists: pd.Series) -> Floats:
     if isinstance(lists.dtype, pd.ArrowDtype):
         return np.asarray(lists.list.len().fillna(0), dtype=np.float64)
     if not all(isinstance(value, list | tuple | np.ndarray) for value in lists):
-        raise ValueError(
-            f"the column {lists.name} is not made of lists: text from a file can be read with json.loads"
-        )
+        raise not_lists(str(lists.name))
     return np.array([len(value) for value in lists], dtype=np.float64)
 
 

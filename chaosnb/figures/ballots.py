@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 
-from chaosnb.analysis.ballots import Group, approval_rate, last_votes
+from chaosnb.analysis.ballots import approval_rate, valid_votes
 from chaosnb.analysis.columns import require, texts
 from chaosnb.figures.style import PALETTE, Spec, label, plane_layout, still, words
 
@@ -35,7 +35,7 @@ def vote_heatmap(
     Parameters
     ----------
     votes : pandas.DataFrame
-        The table `block_validation`. Of several votes on a block by one validator the last counts.
+        The table `block_validation`. Of several votes on a block by one validator the first counts.
     blocks : pandas.DataFrame, optional
         The table `block_proposal`, to name blocks by height. None: they are named by hash.
     newest : int
@@ -62,10 +62,10 @@ def vote_heatmap(
     >>> figure.data[0].z.tolist(), figure.data[0].text.tolist()
     ([[2.0, 0.0]], [['', '×']])
     """
-    last = last_votes(votes)
-    hashes = [*dict.fromkeys(last["block_hash"])]
+    counted = _cells(votes)
+    hashes = [*dict.fromkeys(counted["block_hash"])]
     drawn = hashes[-newest:]
-    cells = last[last["block_hash"].isin(drawn)]
+    cells = counted[counted["block_hash"].isin(drawn)]
     busy = cells["validator_id"].value_counts().index[:validators]
     cells = cells[cells["validator_id"].isin(busy)]
     names = _by_approval(cells)
@@ -103,13 +103,13 @@ def vote_heatmap(
     return still({"data": [cells_trace, *keys], "layout": layout}, votes)
 
 
-def approval_by(votes: pd.DataFrame, by: Group = "personality") -> go.Figure:
+def approval_by(votes: pd.DataFrame, by: Literal["personality", "validator"] = "personality") -> go.Figure:
     """Draw which share of its votes each personality approves, with 95 % confidence intervals.
 
     Parameters
     ----------
     votes : pandas.DataFrame
-        The table `block_validation`.
+        The table `block_validation`. A second vote of a validator on a block does not count.
     by : {"personality", "validator"}
 
     Returns
@@ -127,9 +127,13 @@ def approval_by(votes: pd.DataFrame, by: Group = "personality") -> go.Figure:
     --------
     >>> import pandas as pd
     >>> votes = {"timestamp": pd.to_datetime(["2026-01-01"] * 2), "decision": ["approve", "reject"]}
-    >>> approval_by(pd.DataFrame({**votes, "validator_personality": "lawful"})).data[0].x.tolist()
+    >>> votes |= {"block_hash": ["g", "h"], "validator_id": "v", "validator_personality": "lawful"}
+    >>> approval_by(pd.DataFrame(votes)).data[0].x.tolist()
     [50.0]
     """
+    if by not in ("personality", "validator"):
+        raise ValueError(f"by={by!r} is not possible: choose 'personality' or 'validator'")
+    require(votes, "block_validation")
     rates = approval_rate(votes, by).dropna(subset="approval_rate").iloc[::-1]
     share = rates["approval_rate"].to_numpy(np.float64) * 100
     low, high = rates["low"].to_numpy(np.float64) * 100, rates["high"].to_numpy(np.float64) * 100
@@ -174,6 +178,15 @@ def approval_by(votes: pd.DataFrame, by: Group = "personality") -> go.Figure:
         }
         layout.setdefault("annotations", []).append({"text": f"all votes {overall:.1f} %", **at})
     return still({"data": [points], "layout": layout}, votes)
+
+
+def _cells(votes: pd.DataFrame) -> pd.DataFrame:
+    require(votes, "block_validation", "timestamp", "block_hash", "validator_id", "decision")
+    rows = valid_votes(votes)
+    names = ("block_hash", "validator_id", "validator_personality", "decision", "reason")
+    nothing = np.full(len(rows), "", dtype=object)
+    found = {name: texts(rows[name]) if name in rows.columns else nothing for name in names}
+    return pd.DataFrame(found, dtype=object)
 
 
 def _by_approval(cells: pd.DataFrame) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from chaosnb.analysis import chain
-from chaosnb.analysis.ballots import last_votes
+from chaosnb.analysis.ballots import approval_rate
 from chaosnb.analysis.columns import require, texts
 from chaosnb.figures.style import PALETTE, Spec, label, plane_layout, still
 
@@ -100,9 +100,8 @@ def block_tree(blocks: pd.DataFrame, votes: pd.DataFrame | None = None, *, newes
 
 
 def _decided(votes: pd.DataFrame) -> pd.DataFrame:
-    last = last_votes(votes)
-    counts = pd.crosstab(last["block_hash"], last["decision"]) if len(last) else pd.DataFrame()
-    return counts.reindex(columns=["approve", "reject"], fill_value=0)
+    require(votes, "block_validation")
+    return approval_rate(votes, "block").set_index("block")[["approve", "reject"]]
 
 
 def _kinds(tree: pd.DataFrame, voted: bool) -> dict[str, pd.DataFrame]:

@@ -1,0 +1,345 @@
+"""Any frame in, the same kind out: what lets a statistic be written once, in Narwhals, for many engines.
+
+A function takes its frames with `take`, works on Narwhals' lazy frames, and gives its result back with
+`give`. Between the two it keeps to what every engine can: it counts `flag` columns, never booleans; groups by
+columns that stand there already, with plain aggregations of columns; orders windows by name; leaves rounding
+and pivots to its caller. What is left for numpy is small by then, and comes through `fetch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final, TypeVar, cast
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from chaosnb.analysis.columns import NOT_A_TIME, check_columns, kind_needed, listed, microseconds, not_lists
+from chaosnb.protocol.schema import TABLES
+
+__all__ = ["Frame", "Lazy", "count", "fetch", "first", "flag", "give", "repeats", "take"]
+
+Frame = TypeVar("Frame")
+"""A frame of any kind that Narwhals knows, such as of pandas, Polars, pyarrow or DuckDB."""
+
+Lazy = nw.LazyFrame[Any]
+
+
+_ZERO: Final = nw.lit(0, nw.Int64)
+_ONE: Final = nw.lit(1, nw.Int64)
+_LISTS: Final = frozenset(
+    column.name
+    for schema in TABLES.values()
+    for column in schema.columns
+    if column.kind in ("texts", "records")
+)
+
+
+def take(
+    frame: Any,
+    table: str,
+    *names: str,
+    optional: Collection[str] = (),
+    whole: bool = False,
+    beside: Any = None,
+) -> Lazy:
+    """Return the named columns of a frame as a lazy frame, ready to be counted.
+
+    Parameters
+    ----------
+    frame : pandas, Polars, pyarrow or DuckDB frame, or any other that Narwhals knows
+    table : str
+        The table that has these columns, as the error names it.
+    *names : str
+        Columns of that table, or of none. ``timestamp`` comes as `t_us`, in microseconds since 1970
+        (UTC), without the rows that have no time; a frame that has a column `t_us` gives that one.
+    optional : collection of str
+        Further columns, which come where the frame has them.
+    whole : bool
+        Whether all columns of the frame come, `timestamp` too.
+    beside : frame, optional
+        Another frame, which it will be joined with. None: it stands alone.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        Labels are text, but in pandas, where categories stay what they are.
+
+    Raises
+    ------
+    TypeError
+        If it is no such frame, or of another kind than the one beside it.
+    MissingColumnsError
+        If it lacks a column.
+    ValueError
+        If `timestamp` is not made of times, or a column of lists not of lists.
+
+    Examples
+    --------
+    >>> time = pd.to_datetime(["1970-01-01 00:00:01", None])
+    >>> votes = pd.DataFrame({"timestamp": time, "decision": "reject"})
+    >>> take(votes, "block_validation", "timestamp", "decision").collect().to_dict(as_series=False)
+    {'decision': ['reject'], 't_us': [1000000]}
+    """
+    try:
+        known = nw.from_native(frame)
+    except TypeError:
+        raise kind_needed(frame, table) from None
+    if beside is not None and known.implementation != nw.from_native(beside).implementation:
+        raise TypeError(
+            f"frames that go together must be of one kind, not {type(beside).__module__.partition('.')[0]} "
+            f"and {type(frame).__module__.partition('.')[0]}: turn one into the other first"
+        )
+    schema = known.collect_schema()
+    ready = "t_us" in schema.names()
+    names = (*dict.fromkeys([*names, *(name for name in optional if name in schema.names())]),)
+    check_columns(schema.names(), table, *[name for name in names if not (ready and name == "timestamp")])
+    timed = "timestamp" in names
+    rest = schema.names() if whole else [name for name in names if name != "timestamp"]
+    rest += ["t_us"] * (timed and ready and "t_us" not in rest)
+    if isinstance(frame, pa.Table):
+        needed = dict.fromkeys([*rest, *["timestamp"] * (timed and not ready)])
+        frame = frame.select([*needed]).to_pandas(types_mapper=_list_type)
+    if isinstance(frame, pd.DataFrame):
+        return _of_pandas(frame, rest, timed and not ready)
+    for name in _LISTS.intersection(rest):
+        if not isinstance(schema[name], nw.List | nw.Array):
+            raise not_lists(name)
+    if not timed:
+        return _plain(known.lazy(), rest)
+    if ready:
+        return _plain(known.lazy(), rest).filter(~nw.col("t_us").is_null())
+    if not isinstance(schema["timestamp"], nw.Datetime):
+        raise ValueError(
+            f"the column timestamp is not made of times but of {schema['timestamp']}: read it as a time "
+            "stamp in UTC, or add a column t_us with integers, microseconds since 1970"
+        )
+    if known.implementation.is_duckdb():
+        lazy = nw.from_native(frame.project("*, epoch_us(timestamp) as t_us")).lazy()
+    else:
+        lazy = known.lazy().with_columns(t_us=nw.col("timestamp").dt.timestamp("us"))
+    return _plain(lazy, [*rest, "t_us"]).filter(~nw.col("t_us").is_null())
+
+
+def give(result: Lazy | pd.DataFrame, like: Frame, *, times: Collection[str] = ("time",)) -> Frame:
+    """Return a result as a frame of the same kind as `like`.
+
+    Parameters
+    ----------
+    result : narwhals.LazyFrame or pandas.DataFrame
+        Made of what `take` gave, or small and made of what `fetch` gave.
+    like : frame
+        The frame that was asked about. What is lazy there is lazy here; pandas' ``attrs`` go on, so that
+        a result still says where it comes from.
+    times : collection of str
+        Columns of microseconds since 1970, which become times in UTC, where there are such.
+
+    Returns
+    -------
+    frame
+        What is unknown is null, in pandas NaN or NaT.
+
+    Raises
+    ------
+    TypeError
+        If the result is small, and chaosnb does not know how to make such a frame.
+
+    Examples
+    --------
+    >>> give(pd.DataFrame({"time": [0]}), pa.table({"a": [1]})).schema.field("time").type
+    TimestampType(timestamp[us, tz=UTC])
+    """
+    of: Any = like
+    if not isinstance(result, pd.DataFrame):
+        whole = _with_integers(result)
+        if not isinstance(of, pd.DataFrame | pa.Table):
+            return cast(Frame, _given_lazily(whole, of, times))
+        result = whole.collect().to_pandas()
+    columns = result.reset_index(drop=True)
+    for name in times:
+        if name in columns.columns:
+            columns[name] = _times(columns[name])
+    if isinstance(of, pd.DataFrame):
+        columns.attrs = dict(of.attrs)
+        return cast(Frame, columns)
+    table = pa.Table.from_pandas(columns, preserve_index=False).replace_schema_metadata(None)
+    return cast(Frame, table if isinstance(of, pa.Table) else _from_arrow(table, of))
+
+
+def fetch(lazy: Lazy) -> pd.DataFrame:
+    """Return what a lazy frame holds as a pandas DataFrame, for numpy.
+
+    Examples
+    --------
+    >>> fetch(take(pa.table({"decision": ["reject"]}), "block_validation", "decision"))["decision"].tolist()
+    ['reject']
+    """
+    whole = _with_integers(lazy)
+    if whole.implementation.is_pandas():
+        return cast(pd.DataFrame, whole.collect().to_native()).reset_index(drop=True)
+    return whole.collect("pyarrow").to_pandas()
+
+
+def flag(condition: nw.Expr) -> nw.Expr:
+    """Return 1 where a condition holds and 0 where it does not, or is unknown: what `sum` can count.
+
+    Examples
+    --------
+    >>> votes = take(pd.DataFrame({"decision": ["reject", None]}), "block_validation", "decision")
+    >>> fetch(votes.select(rejects=flag(nw.col("decision") == "reject")))["rejects"].tolist()
+    [1, 0]
+    """
+    return nw.when(condition).then(_ONE).otherwise(_ZERO)
+
+
+def count(lazy: Lazy, by: Sequence[str], *sums: str) -> Lazy:
+    """Return a row for each group, with the sums of these columns in it; labels are text then.
+
+    Parameters
+    ----------
+    lazy : narwhals.LazyFrame
+    by : sequence of str
+        Columns to group by. Of text, what is missing is empty text.
+    *sums : str
+        Columns to sum.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+
+    Examples
+    --------
+    >>> votes = take(pd.DataFrame({"decision": ["reject", None]}), "block_validation", "decision")
+    >>> counted = count(votes.with_columns(votes=nw.lit(1)), ["decision"], "votes")
+    >>> fetch(counted.sort("decision")).to_dict("list")
+    {'decision': ['', 'reject'], 'votes': [1, 1]}
+    """
+    counted = lazy.group_by(*by).agg(*[nw.col(name).sum() for name in sums])
+    schema = counted.collect_schema()
+    texts = [
+        name for name in by if isinstance(schema[name], nw.String | nw.Categorical | nw.Enum | nw.Object)
+    ]
+    named = [nw.col(name).cast(nw.String()).fill_null("") for name in texts]
+    return _with_integers(counted.with_columns(*named) if named else counted)
+
+
+def first(lazy: Lazy, by: Sequence[str]) -> Lazy:
+    """Return the first row of each group: by `t_us`, then by `seq` where there is one.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"t_us": [2, 1], "validator_id": "v", "decision": ["reject", "approve"]})
+    >>> votes = take(rows, "block_validation", "timestamp", "validator_id", "decision")
+    >>> fetch(first(votes, ["validator_id"]))["decision"].tolist()
+    ['approve']
+    """
+    return _turns(lazy, by, first=True)
+
+
+def repeats(lazy: Lazy, by: Sequence[str]) -> Lazy:
+    """Return all but the first row of each group; see `first`.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"t_us": [2, 1], "validator_id": "v", "decision": ["reject", "approve"]})
+    >>> votes = take(rows, "block_validation", "timestamp", "validator_id", "decision")
+    >>> fetch(repeats(votes, ["validator_id"]))["decision"].tolist()
+    ['reject']
+    """
+    return _turns(lazy, by, first=False)
+
+
+def _turns(lazy: Lazy, by: Sequence[str], *, first: bool) -> Lazy:
+    order = [name for name in ("t_us", "seq") if name in lazy.collect_schema().names()]
+    if lazy.implementation.is_pandas():
+        rows: pd.DataFrame = lazy.collect().to_native()
+        # A table of a stream is in order already, and to sort ten million rows takes seconds.
+        ordered = rows if _in_order(rows, order) else rows.sort_values(order, kind="stable")
+        again = ordered.duplicated([*by]).to_numpy()
+        chosen = ordered if first and not again.any() else ordered[~again if first else again]
+        return nw.from_native(chosen).lazy()
+    turn = nw.col(order[0]).cum_count().over(*by, order_by=order)
+    numbered = lazy.with_columns(turn_=turn)
+    chosen_rows = nw.col("turn_") == 1 if first else nw.col("turn_") > 1
+    return numbered.filter(chosen_rows).drop("turn_")
+
+
+def _in_order(rows: pd.DataFrame, order: Sequence[str]) -> bool:
+    times = rows[order[0]].to_numpy()
+    if len(order) == 1:
+        return bool(np.all(times[1:] >= times[:-1]))
+    seq = rows[order[1]].to_numpy()
+    return bool(np.all((times[1:] > times[:-1]) | ((times[1:] == times[:-1]) & (seq[1:] >= seq[:-1]))))
+
+
+def _list_type(kind: pa.DataType) -> pd.ArrowDtype | None:
+    return pd.ArrowDtype(kind) if pa.types.is_nested(kind) else None
+
+
+def _of_pandas(frame: pd.DataFrame, names: list[str], timed: bool) -> Lazy:
+    columns: dict[str, Any] = {name: frame[name] for name in names}
+    for name in names:
+        if name in _LISTS:
+            columns[name] = listed(frame[name])
+    known = None
+    if timed:
+        columns["t_us"] = microseconds(frame["timestamp"])
+        known = columns["t_us"] != NOT_A_TIME
+    elif "t_us" in columns:
+        known = columns["t_us"].notna().to_numpy()
+    rows = pd.DataFrame(columns, index=frame.index, copy=False)
+    if known is not None and not known.all():
+        rows = rows[known]
+    return nw.from_native(rows).lazy()
+
+
+def _plain(lazy: Lazy, names: list[str]) -> Lazy:
+    schema = lazy.collect_schema()
+    coded = [name for name in names if isinstance(schema[name], nw.Categorical | nw.Enum)]
+    return lazy.select(*[nw.col(name).cast(nw.String()) if name in coded else nw.col(name) for name in names])
+
+
+def _with_integers(lazy: Lazy) -> Lazy:
+    # Engines sum to 128 bits or to decimals, and count unsigned: results are to be equal.
+    schema = lazy.collect_schema()
+    other = [
+        name for name, kind in schema.items() if (kind.is_integer() and kind != nw.Int64) or kind.is_decimal()
+    ]
+    return lazy.with_columns(*[nw.col(name).cast(nw.Int64()) for name in other]) if other else lazy
+
+
+def _times(microseconds: pd.Series) -> pd.Series:
+    known = microseconds.notna()
+    times = microseconds.where(known, 0).astype("int64").astype("datetime64[us]").dt.tz_localize("UTC")
+    return times.where(known)
+
+
+def _given_lazily(lazy: Lazy, like: Any, times: Collection[str]) -> Any:
+    kind = nw.from_native(like).implementation
+    if names := [name for name in times if name in lazy.collect_schema().names()]:
+        if kind.is_duckdb():
+            made = ", ".join(f'make_timestamptz(cast("{name}" as bigint)) as "{name}"' for name in names)
+            relation: Any = lazy.to_native()
+            return relation.project(f"* replace ({made})")
+        lazy = lazy.with_columns(*[nw.col(name).cast(nw.Datetime("us", "UTC")) for name in names])
+    eager = isinstance(nw.from_native(like), nw.DataFrame)
+    return lazy.collect().to_native() if eager else lazy.to_native()
+
+
+def _from_arrow(table: pa.Table, like: Any) -> Any:
+    kind = nw.from_native(like).implementation
+    if kind.is_polars():
+        import polars
+
+        made = polars.DataFrame(table)
+        return made.lazy() if isinstance(like, polars.LazyFrame) else made
+    if kind.is_duckdb():
+        import duckdb
+
+        return duckdb.from_arrow(table)
+    raise TypeError(
+        f"this statistic gives pandas, Polars, pyarrow and DuckDB frames, not {type(like).__name__}: turn "
+        "the table into one of them first"
+    )
