@@ -77,11 +77,23 @@ def as_pandas(frame: Any) -> pd.DataFrame:
     assert isinstance(frame, pd.DataFrame)
     plain = frame.reset_index(drop=True)
     for name, column in plain.items():
-        if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object:
+        if isinstance(column.dtype, pd.ArrowDtype) or column.dtype == object:
+            plain[name] = pd.Series([_text(value) for value in column], dtype="str")
+        elif isinstance(column.dtype, pd.CategoricalDtype):
             plain[name] = column.astype("str")
         elif isinstance(column.dtype, pd.DatetimeTZDtype):
             plain[name] = column.dt.tz_convert("UTC").astype("datetime64[us, UTC]")
     return plain
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else repr(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple | np.ndarray) else value
 
 
 def same_everywhere(analysis: Callable[..., Any], *frames: pd.DataFrame, **options: Any) -> pd.DataFrame:

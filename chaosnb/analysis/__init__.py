@@ -17,5 +17,19 @@ feed figures that equal live plots bit for bit, from what a stream holds in memo
 
 from chaosnb.analysis.ballots import approval_rate, double_votes, valid_votes
 from chaosnb.analysis.intervals import wilson_interval
+from chaosnb.analysis.lineage import forks, main_chain, orphans, stale_blocks
+from chaosnb.analysis.production import block_intervals, height_progress, throughput
 
-__all__ = ["approval_rate", "double_votes", "valid_votes", "wilson_interval"]
+__all__ = [
+    "approval_rate",
+    "block_intervals",
+    "double_votes",
+    "forks",
+    "height_progress",
+    "main_chain",
+    "orphans",
+    "stale_blocks",
+    "throughput",
+    "valid_votes",
+    "wilson_interval",
+]

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import narwhals.stable.v2 as nw
 
-from chaosnb.analysis.frames import Frame, Lazy, count, first, flag, give, repeats, take
+from chaosnb.analysis.frames import Frame, Lazy, bucket, count, first, flag, give, repeats, take
 from chaosnb.analysis.intervals import wilson_bounds
 
 __all__ = ["Group", "approval_rate", "count_votes", "double_votes", "valid_votes"]
@@ -187,13 +187,9 @@ def check_groups(by: str | Sequence[str]) -> list[str]:
 
 def count_votes(votes: Any, groups: Sequence[str], *, every_s: float = 60) -> Lazy:
     """Return the counts of valid votes by group: `approve`, `reject`, `other`, and `voted`, the first two."""
-    if not every_s > 0:
-        raise ValueError(f"every_s={every_s!r} is not possible: choose more than 0 seconds")
     names = [_COLUMN_OF[group] for group in groups if group != "time"]
     rows = take(votes, "block_validation", "timestamp", *_ONE_EACH, "decision", *names, optional=["seq"])
-    width_us = max(1, int(every_s * 1e6))
-    cast = {"time": nw.col("t_us") // width_us * width_us}
-    by = {group: cast.get(group, nw.col(_COLUMN_OF[group])) for group in groups}
+    by = {group: bucket(every_s) if group == "time" else nw.col(_COLUMN_OF[group]) for group in groups}
     approves, rejects = nw.col("decision") == "approve", nw.col("decision") == "reject"
     flags = {"approve": flag(approves), "reject": flag(rejects), "all_": nw.lit(1)}
     counted = count(first(rows, _ONE_EACH).with_columns(**by, **flags), groups, "approve", "reject", "all_")

@@ -19,7 +19,7 @@ import pyarrow as pa
 from chaosnb.analysis.columns import NOT_A_TIME, check_columns, kind_needed, listed, microseconds, not_lists
 from chaosnb.protocol.schema import TABLES
 
-__all__ = ["Frame", "Lazy", "count", "fetch", "first", "flag", "give", "repeats", "take"]
+__all__ = ["Frame", "Lazy", "bucket", "count", "fetch", "first", "flag", "give", "lift", "repeats", "take"]
 
 Frame = TypeVar("Frame")
 """A frame of any kind that Narwhals knows, such as of pandas, Polars, pyarrow or DuckDB."""
@@ -101,7 +101,8 @@ def take(
     rest += ["t_us"] * (timed and ready and "t_us" not in rest)
     if isinstance(frame, pa.Table):
         needed = dict.fromkeys([*rest, *["timestamp"] * (timed and not ready)])
-        frame = frame.select([*needed]).to_pandas(types_mapper=_list_type)
+        # What pandas once wrote of its own lists into the metadata it cannot read back.
+        frame = frame.select([*needed]).to_pandas(types_mapper=_list_type, ignore_metadata=True)
     if isinstance(frame, pd.DataFrame):
         return _of_pandas(frame, rest, timed and not ready)
     for name in _LISTS.intersection(rest):
@@ -157,7 +158,7 @@ def give(result: Lazy | pd.DataFrame, like: Frame, *, times: Collection[str] = (
         if not isinstance(of, pd.DataFrame | pa.Table):
             return cast(Frame, _given_lazily(whole, of, times))
         result = whole.collect().to_pandas()
-    columns = result.reset_index(drop=True)
+    columns = _with_numpy(result)
     for name in times:
         if name in columns.columns:
             columns[name] = _times(columns[name])
@@ -177,9 +178,47 @@ def fetch(lazy: Lazy) -> pd.DataFrame:
     ['reject']
     """
     whole = _with_integers(lazy)
-    if whole.implementation.is_pandas():
-        return cast(pd.DataFrame, whole.collect().to_native()).reset_index(drop=True)
-    return whole.collect("pyarrow").to_pandas()
+    here = whole.implementation.is_pandas()
+    return _with_numpy((whole.collect() if here else whole.collect("pyarrow")).to_pandas())
+
+
+def bucket(every_s: float) -> nw.Expr:
+    """Return the start of the bucket that `t_us` falls in; buckets begin at multiples of their width.
+
+    Parameters
+    ----------
+    every_s : float
+        The width in seconds, down to microseconds.
+
+    Raises
+    ------
+    ValueError
+        If it is not a length of time.
+
+    Examples
+    --------
+    >>> rows = take(pd.DataFrame({"t_us": [2_500_000]}), "block_validation", "timestamp")
+    >>> fetch(rows.select(time=bucket(2)))["time"].tolist()
+    [2000000]
+    """
+    if not 1e-6 <= every_s < 1e12:
+        raise ValueError(f"every_s={every_s!r} is not possible: choose a number of seconds above 0")
+    width_us = round(every_s * 1e6)
+    return nw.col("t_us") // width_us * width_us
+
+
+def lift(small: pd.DataFrame, beside: Lazy) -> Lazy:
+    """Return a small DataFrame as a lazy frame that can be joined with one that `take` gave.
+
+    Examples
+    --------
+    >>> rows = take(pd.DataFrame({"decision": ["reject", "approve"]}), "block_validation", "decision")
+    >>> chosen = lift(pd.DataFrame({"decision": ["approve"]}), rows)
+    >>> len(fetch(rows.join(chosen, on="decision", how="semi")))
+    1
+    """
+    native: Any = beside.to_native()
+    return cast(Lazy, nw.from_native(give(small, native, times=())).lazy())
 
 
 def flag(condition: nw.Expr) -> nw.Expr:
@@ -308,6 +347,16 @@ def _with_integers(lazy: Lazy) -> Lazy:
         name for name, kind in schema.items() if (kind.is_integer() and kind != nw.Int64) or kind.is_decimal()
     ]
     return lazy.with_columns(*[nw.col(name).cast(nw.Int64()) for name in other]) if other else lazy
+
+
+def _with_numpy(rows: pd.DataFrame) -> pd.DataFrame:
+    columns = rows.reset_index(drop=True)
+    for name, column in columns.items():
+        # Counts of lists come as Arrow's numbers, which divide to Arrow's numbers.
+        if isinstance(column.dtype, pd.ArrowDtype) and column.dtype.kind in "iuf":
+            whole = column.dtype.kind != "f" and not column.hasnans
+            columns[name] = column.astype("int64" if whole else "float64")
+    return columns
 
 
 def _times(microseconds: pd.Series) -> pd.Series:

@@ -1,0 +1,93 @@
+"""The main chain, forks, stale blocks and orphans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chaosnb.analysis import forks, main_chain, orphans, stale_blocks
+from chaosnb.devnet.agents import Parameters
+from tests.engines import devnet, holds_to_the_rules, same_everywhere
+
+letters = st.text(alphabet="abcdefg", min_size=1, max_size=1)
+
+
+def chain(*rows: tuple[str, str, int]) -> pd.DataFrame:
+    """Blocks as (hash, parent, height), proposed a second apart."""
+    block, parent, height = zip(*rows, strict=True) if rows else ((), (), ())
+    time = pd.date_range("2026-01-01", periods=len(rows), freq="s", tz="UTC")
+    of = {"block_hash": pd.Series(block, dtype="str"), "parent_hash": pd.Series(parent, dtype="str")}
+    return pd.DataFrame(
+        {"timestamp": time, **of, "height": pd.Series(height, dtype="int64"), "producer_id": "p"}
+    )
+
+
+def hashes(analysis: Callable[[Any], Any], frame: pd.DataFrame) -> str:
+    return "".join(analysis(frame)["block_hash"])
+
+
+@pytest.mark.parametrize("analysis", [forks, main_chain, orphans, stale_blocks])
+def test_an_analysis_of_blocks_holds_to_the_rules(analysis: Callable[..., Any]) -> None:
+    """Empty tables, missing columns, and what is no frame; and it is the same on every engine."""
+    holds_to_the_rules(analysis, "block_proposal")
+    _, tables = devnet(seconds=60)
+    blocks = tables["block_proposal"]
+    found = same_everywhere(analysis, blocks.drop(index=blocks.index[9:12]))
+    assert len(found) > 0
+
+
+def test_the_longest_chain_is_the_main_one() -> None:
+    """Of two at its head the first proposed; what is not on it is stale; a fork has several above it."""
+    frame = chain(
+        *(("a", "", 1), ("x", "a", 2), ("b", "a", 2), ("c", "b", 3), ("y", "x", 3)),
+        *(("d", "c", 4), ("e", "d", 5), ("z", "d", 5)),
+    )
+    assert hashes(main_chain, frame) == "abcde"
+    assert hashes(main_chain, frame.iloc[::-1]) == "abcde"
+    assert hashes(stale_blocks, frame) == "xyz"
+    found = forks(frame)
+    assert found[["parent_hash", "height", "branches", "spread_s"]].to_numpy().tolist() == [
+        ["a", 2, 2, 1.0],
+        ["d", 5, 2, 1.0],
+    ]
+    assert hashes(orphans, frame) == ""
+
+
+def test_the_main_chain_bridges_a_gap_and_what_stands_after_it_is_an_orphan() -> None:
+    """Below the gap it goes on with the highest block, the first proposed of several."""
+    frame = chain(("a", "", 1), ("b", "a", 2), ("x", "a", 2), ("e", "d", 5), ("f", "e", 6))
+    assert hashes(main_chain, frame) == "abef"
+    assert hashes(orphans, frame) == "e"
+
+
+def test_the_main_chain_of_a_network_is_what_it_accepted() -> None:
+    """Its blocks are as many as the network's height says, but for the newest, which is open."""
+    parameters = Parameters(fork_probability=0.3, quorum=0.6)
+    model, tables = devnet(3, seconds=600, parameters=parameters)
+    blocks = tables["block_proposal"]
+    chain_ = main_chain(blocks)
+    assert chain_["height"].tolist() == [*range(1, int(blocks["height"].max()) + 1)]
+    assert 0 <= len(chain_) - model.state.block_height <= 1
+    parents = chain_["parent_hash"].tolist()
+    assert parents[1:] == chain_["block_hash"].tolist()[:-1]
+    assert len(chain_) + len(stale_blocks(blocks)) == len(blocks)
+    assert (forks(blocks)["spread_s"] == 0).any()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(letters, letters | st.just(""), st.integers(-2, 6)), max_size=12))
+def test_whatever_blocks_claim_they_are_on_the_chain_or_stale(rows: list[tuple[str, str, int]]) -> None:
+    """Forged parents, rings and repeated hashes: the chain rises, and each block is on one side once."""
+    frame = chain(*rows)
+    main, stale = main_chain(frame), stale_blocks(frame)
+    assert main["height"].is_monotonic_increasing
+    assert main["height"].is_unique
+    assert sorted([*main["block_hash"], *stale["block_hash"]]) == sorted({row[0] for row in rows})
+    if rows:
+        firsts = {block: height for block, _, height in reversed(rows)}
+        assert main["height"].max() == max(firsts.values())
