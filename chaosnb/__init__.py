@@ -32,6 +32,7 @@ from chaosnb.ingest.status import Status
 from chaosnb.iterator import connect
 from chaosnb.live import Stream
 from chaosnb.opening import follow, replay, stream
+from chaosnb.playback import ReplayStream
 from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import run
 
@@ -55,6 +56,7 @@ __all__ = [
     "MissingExtraError",
     "RecordingDamagedError",
     "RecordingError",
+    "ReplayStream",
     "Status",
     "Stream",
     "StreamClosedError",

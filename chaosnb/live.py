@@ -1,16 +1,14 @@
 """The stream: what a notebook holds, whether its events come from a node or from a recording.
 
-What runs in its thread knows only the link and the capture, so that a stream that nobody holds any more ends
-by itself. `chaosnb.opening` makes streams.
+`chaosnb.opening` makes streams.
 """
 
 from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from chaosnb.errors import (
     ChaosnbError,
@@ -21,72 +19,23 @@ from chaosnb.errors import (
     WaitTimeoutError,
 )
 from chaosnb.ingest.clocks import Clock
-from chaosnb.ingest.gaps import GapLedger
-from chaosnb.ingest.intake import State
-from chaosnb.ingest.session import Batch, Session
 from chaosnb.ingest.status import Status
 from chaosnb.protocol.events import check_topics
-from chaosnb.runtime import LoopThread, wait_until
-from chaosnb.store.dataset import Dataset
-from chaosnb.store.recorder import Recorder
-from chaosnb.tables.capture import Capture
+from chaosnb.pump import Pump
+from chaosnb.runtime import wait_until
+from chaosnb.store.dataset import Dataset, Time, microseconds
+from chaosnb.store.history import History, Moment
 from chaosnb.text import printable
 
 if TYPE_CHECKING:
     from chaosnb.notebook.dashboard import Dashboard
     from chaosnb.notebook.live_plot import LivePlot
 
-__all__ = ["Link", "Origin", "Stream"]
+__all__ = ["Stream"]
 
 _FIRST_TRY_S: Final = 1.0
+_CONTROLS: Final = ("pause", "resume", "step", "seek", "speed", "progress")
 _CLOSED: Final = "the stream is closed; its tables can still be read. Open a new one with chaosnb.stream"
-
-
-class Link(Protocol):
-    """What gives a stream its batches: a `Connection`, or a recording."""
-
-    @property
-    def state(self) -> State:
-        """How it stands."""
-
-    @property
-    def ledger(self) -> GapLedger:
-        """The gaps."""
-
-    @property
-    def skew_s(self) -> float | None:
-        """Seconds that the node's clock is ahead of ours; None while unknown."""
-
-    def batches(self) -> AsyncGenerator[Batch]:
-        """Give every batch."""
-
-    async def subscribe(self, topics: str | Iterable[str]) -> None:
-        """Add topics."""
-
-    async def unsubscribe(self, topics: str | Iterable[str]) -> None:
-        """Drop topics."""
-
-
-class Origin(Protocol):
-    """Where the events come from: an `Endpoint`, or a recording."""
-
-    @property
-    def shown_url(self) -> str:
-        """The node's address, without anything secret."""
-
-    @property
-    def simulated(self) -> bool:
-        """Whether it is known beforehand that the node is simulated."""
-
-    @property
-    def recording(self) -> str | None:
-        """The name of the recording that the events are read from; None where they are live."""
-
-    def debug(self, connection_id: str, now_ns: int) -> dict[str, Any]:
-        """Return what the node knows of a connection."""
-
-    def close(self) -> None:
-        """Let go of it."""
 
 
 class Stream(Dataset):
@@ -97,29 +46,12 @@ class Stream(Dataset):
     `chaosnb.protocol.schema`.
     """
 
-    def __init__(
-        self,
-        *,
-        endpoint: Origin,
-        session: Session,
-        connection: Link,
-        capture: Capture,
-        clock: Clock,
-        recorder: Recorder | None = None,
-    ) -> None:
-        super().__init__(capture, connection.ledger, session.drift)
-        self._endpoint = endpoint
-        self._session = session
-        self._connection = connection
+    def __init__(self, pump: Pump, *, clock: Clock, history: History | None = None) -> None:
         self._clock = clock
-        self._recorder = recorder
+        self._history = history
         self._closed = False
-        self._told = False
-        self._thread = LoopThread("chaosnb-stream")
-        self._running = self._thread.submit(_pump(connection, capture))
-        self._running.add_done_callback(lambda _: capture.changed.set())
-        self._end = weakref.finalize(self, _end, self._thread, endpoint, recorder)
-        if endpoint.recording is None:
+        self._use(pump)
+        if pump.origin.recording is None:
             self._say_if_unreachable()
 
     # -- what the stream says of itself
@@ -128,32 +60,32 @@ class Stream(Dataset):
     def status(self) -> Status:
         """How the stream stands now."""
         capture = self._capture
-        failure = self._failure()
+        failure = self._pump.failure
         error = None if failure is None else _describe(failure)
-        if error is None and self._connection.state in ("reconnecting", "stale"):
+        if error is None and self._pump.link.state in ("reconnecting", "stale"):
             error = capture.last_detail
-        if error is None and self._recorder is not None:
-            error = self._recorder.trouble
-        gaps = self._connection.ledger.gaps
+        if error is None and self._pump.recorder is not None:
+            error = self._pump.recorder.trouble
+        gaps = self._pump.link.ledger.gaps
         return Status(
-            state=self._connection.state,
-            url=self._endpoint.shown_url,
+            state=self._pump.link.state,
+            url=self._pump.origin.shown_url,
             simulated=self.simulated,
             topics=self.topics,
             events=capture.events,
             events_per_s=capture.events_per_s,
             lag_s=capture.lag_s,
-            skew_s=self._connection.skew_s,
+            skew_s=self._pump.link.skew_s,
             gaps=len(gaps),
             certain_gaps=sum(gap.certainty == "certain" for gap in gaps),
             rejects=capture.rejected,
-            drift=self._session.drift.total(),
+            drift=self._pump.session.drift.total(),
             filtered=capture.filtered,
             duplicates=capture.duplicates,
             late=capture.late,
             evicted=sum(table.evicted for table in capture.tables.values()),
             memory_bytes=capture.memory_bytes,
-            connection_id=self._session.connection_id,
+            connection_id=self._pump.session.connection_id,
             recording=self._recorded_in(),
             error=error,
         )
@@ -161,18 +93,18 @@ class Stream(Dataset):
     @property
     def source(self) -> str:
         """Where the data comes from; simulated data is called so."""
-        url, recording = self._endpoint.shown_url, self._endpoint.recording
+        url, recording = self._pump.origin.shown_url, self._pump.origin.recording
         return f"{url}{' (simulated)' if self.simulated else ''}{f', from {recording}' if recording else ''}"
 
     @property
     def simulated(self) -> bool:
         """Whether the node is a devnet."""
-        return self._endpoint.simulated or self._session.simulated
+        return self._pump.origin.simulated or self._pump.session.simulated
 
     @property
     def topics(self) -> tuple[str, ...]:
         """The topics subscribed to."""
-        return self._session.topics
+        return self._pump.session.topics
 
     def debug(self) -> dict[str, Any]:
         """Return what the node knows of this connection.
@@ -183,10 +115,12 @@ class Stream(Dataset):
             If the node gave no connection id, or its debug endpoint does not answer.
         """
         self._check_running()
-        connection_id = self._session.connection_id
+        connection_id = self._pump.session.connection_id
         if connection_id is None:
-            raise DebugError(self._endpoint.shown_url, "the node has not (yet) given this connection an id")
-        return self._endpoint.debug(connection_id, self._clock.wall_ns())
+            raise DebugError(
+                self._pump.origin.shown_url, "the node has not (yet) given this connection an id"
+            )
+        return self._pump.origin.debug(connection_id, self._clock.wall_ns())
 
     # -- doing things with it
 
@@ -242,20 +176,72 @@ class Stream(Dataset):
             what = {"events": events, "seconds": seconds, "until": until}
             call = ", ".join(f"{name}={value}" for name, value in what.items() if value is not None)
             raise WaitTimeoutError(
-                f"wait({call})", timeout or 0.0, self._capture.events - first, self._connection.state
+                f"wait({call})", timeout or 0.0, self._capture.events - first, self._pump.link.state
             )
+
+    def at(self, time: Time | None = None, *, height: int | None = None, quiet: bool = False) -> Moment:
+        """Return all tables as they stood at a moment, or when a block had arrived, from the recording.
+
+        The stream itself stays where it is. It takes as long as replaying the recording up to there.
+
+        Parameters
+        ----------
+        time : str, datetime or pandas.Timestamp, optional
+            A time of arrival, by the clock of the machine that recorded; without a zone it is UTC. What is
+            there is what had arrived before it, whatever the events' own time.
+        height : int, optional
+            Of a block: what had arrived up to its proposal, that included. Of two blocks of this height, the
+            one that came first.
+        quiet : bool
+            Whether to show no progress.
+
+        Raises
+        ------
+        ValueError
+            Unless one of `time` and `height` is given, and has come.
+        RecordingError
+            If the stream is not recorded, or the recording cannot be read.
+
+        Examples
+        --------
+        >>> import chaosnb, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with chaosnb.stream("blocks", url="devnet", record=f"{folder}/run.chaos") as s:
+        ...         s.wait(until=lambda s: len(s.block_proposal) >= 2, timeout=30)
+        ...         first = s.at(height=s.block_proposal["height"].iloc[0])
+        >>> len(first.block_proposal)
+        1
+        """
+        if self._history is None:
+            raise RecordingError(
+                self._pump.origin.shown_url,
+                "this stream is not recorded, so that nothing is known of how it stood; open one with "
+                'chaosnb.stream(..., record="run.chaos")',
+            )
+        ahead = time is not None and microseconds("time", time) * 1_000 > self._clock.wall_ns()
+        if ahead and self._pump.recorder is not None:
+            raise ValueError(f"time={time!r} has not come yet")
+        take = self._history.open(until=self._history.find(time, height))
+        pump = Pump.over(take)
+        try:
+            title = f"reading {take.source.recording}"
+            reading = take.source.playhead.arrival()
+            pump.wait(reading, progress=lambda: take.source.progress, title=title, quiet=quiet)
+        finally:
+            pump.end()
+        return Moment(take)
 
     def subscribe(self, topics: str | Iterable[str]) -> None:
         """Add topics to the subscription."""
         wanted = check_topics(topics)
         self._check_running()
-        self._thread.submit(self._connection.subscribe(wanted)).result(timeout=10)
+        self._pump.submit(self._pump.link.subscribe(wanted)).result(timeout=10)
 
     def unsubscribe(self, topics: str | Iterable[str]) -> None:
         """Drop topics: their events are left out from now on, and not asked for at the next connection."""
         unwanted = check_topics(topics)
         self._check_running()
-        self._thread.submit(self._connection.unsubscribe(unwanted)).result(timeout=10)
+        self._pump.submit(self._pump.link.unsubscribe(unwanted)).result(timeout=10)
 
     def dashboard(self) -> Dashboard:
         """Return the live dashboard: TPS, decisions, sentiment and reputation, with controls."""
@@ -274,13 +260,18 @@ class Stream(Dataset):
     @property
     def closed(self) -> bool:
         """Whether the stream has ended."""
-        return self._closed or self._running.done()
+        return self._closed or self._pump.done
 
     def close(self) -> None:
         """End the stream; its tables stay. Calling it again does nothing."""
         self._closed = True
         self._end()
         self._capture.changed.set()
+
+    def _set_speed(self, speed: float | None) -> NoReturn:
+        raise AttributeError(self._no_control("speed"))
+
+    speed = property(None, _set_speed)
 
     def __enter__(self) -> Stream:
         if self._closed:
@@ -296,10 +287,17 @@ class Stream(Dataset):
     async def __aexit__(self, *error: object) -> None:
         self.close()
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> None:
+            if name in _CONTROLS:
+                raise AttributeError(self._no_control(name))
+            return super().__getattr__(name)
+
     def __repr__(self) -> str:
         recorded = self._recorded_in()
         where = "" if recorded is None else f", recorded in {printable(recorded)}"
-        return f"<Stream {self.source} {self._connection.state}: {self._capture.events:,} events{where}>"
+        return f"<Stream {self.source} {self._pump.link.state}: {self._capture.events:,} events{where}>"
 
     def __str__(self) -> str:
         from chaosnb.notebook.display import stream_text
@@ -312,31 +310,43 @@ class Stream(Dataset):
         return {"text/plain": stream_text(self), "text/html": stream_html(self)}
 
     def _recorded_in(self) -> str | None:
-        return None if self._recorder is None or self.closed else str(self._recorder.folder)
+        recorder = self._pump.recorder
+        return None if recorder is None or self.closed else str(recorder.folder)
 
-    def _failure(self) -> BaseException | None:
-        if not self._running.done() or self._running.cancelled():
-            return None
-        return self._running.exception()
+    def _no_control(self, name: str) -> str:
+        folder = self._recorded_in() or self._pump.origin.recording
+        how = (
+            'open it with record="run.chaos", and chaosnb.replay("run.chaos")'
+            if folder is None
+            else f"s.at() tells how its tables stood before, and chaosnb.replay({folder!r})"
+        )
+        return f"this stream shows what comes now, and has no {name!r}: {how} gives a stream that has"
+
+    def _use(self, pump: Pump) -> None:
+        """Show what this pump moves, from now on."""
+        super().__init__(pump.capture, pump.link.ledger, pump.session.drift)
+        self._pump = pump
+        self._told = False
+        self._end = weakref.finalize(self, pump.end)
 
     def _say_if_unreachable(self) -> None:
         # Said here, by the caller's thread: what another thread prints lands in the wrong cell or nowhere.
-        wait_until(lambda: self._connection.state != "connecting", self._capture.changed, _FIRST_TRY_S)
-        if self._connection.state == "reconnecting":
+        wait_until(lambda: self._pump.link.state != "connecting", self._capture.changed, _FIRST_TRY_S)
+        if self._pump.link.state == "reconnecting":
             print(
-                f"chaosnb: {self._endpoint.shown_url}: {self._capture.last_detail}. The stream keeps "
+                f"chaosnb: {self._pump.origin.shown_url}: {self._capture.last_detail}. The stream keeps "
                 'trying. Is the node running, and is this its address? url="devnet" gives a simulated one.',
                 file=sys.stderr,
             )
 
     def _before_reading(self) -> None:
         """Raise once why the stream failed; after that, what it received can be read."""
-        failure = self._failure()
+        failure = self._pump.failure
         if failure is not None and not self._told:
             self._raise(failure)
 
     def _check_running(self) -> None:
-        failure = self._failure()
+        failure = self._pump.failure
         if failure is not None:
             self._raise(failure)
         if self.closed:
@@ -354,20 +364,5 @@ class Stream(Dataset):
         ) from failure
 
 
-async def _pump(connection: Link, capture: Capture) -> None:
-    async with aclosing(connection.batches()) as batches:
-        async for batch in batches:
-            capture.accept(batch)
-            for name, forgotten_us in capture.forgotten_us.items():
-                connection.ledger.evict(name, forgotten_us)
-
-
 def _describe(failure: BaseException) -> str:
     return str(failure) if isinstance(failure, ChaosnbError) else f"{type(failure).__name__}: {failure}"
-
-
-def _end(thread: LoopThread, endpoint: Origin, recorder: Recorder | None) -> None:
-    thread.stop()
-    endpoint.close()
-    if recorder is not None:
-        recorder.close()

@@ -16,11 +16,13 @@ from chaosnb.ingest.pace import Silence
 from chaosnb.ingest.session import Session
 from chaosnb.ingest.transport import Connect, Limits, TransportName, choose_transport
 from chaosnb.live import Stream
+from chaosnb.playback import ReplayStream, check_speed
 from chaosnb.protocol.events import check_topics
 from chaosnb.protocol.signing import Identity
+from chaosnb.pump import Pump
 from chaosnb.store.dataset import Time, microseconds
+from chaosnb.store.history import History, Take
 from chaosnb.store.recorder import Recorder
-from chaosnb.store.replay import Replay
 from chaosnb.tables.capture import Capture
 from chaosnb.tables.retention import parse_retention
 
@@ -99,7 +101,8 @@ def stream(
     wanted = check_topics(topics)
     guard_terminal()
     clock = clock or Clock()
-    capture = Capture(clock.monotonic, parse_retention(retain), clock.wall_ns)
+    retention = parse_retention(retain)
+    capture = Capture(clock.monotonic, retention, clock.wall_ns)
     if not isinstance(max_message_bytes, int) or max_message_bytes < 1:
         raise ValueError(f"max_message_bytes is a number of bytes, at least 1, and not {max_message_bytes!r}")
     limits = Limits(message_bytes=max_message_bytes)
@@ -124,14 +127,12 @@ def stream(
         on_incident=capture.note,
         tap=recorder,
     )
-    return Stream(
-        endpoint=endpoint,
-        session=session,
-        connection=connection,
-        capture=capture,
-        clock=clock,
-        recorder=recorder,
-    )
+    history = None
+    if recorder is not None:
+        first = recorder.first_record
+        history = History(recorder.folder, record=first, retention=retention, clock=clock)
+    pump = Pump(origin=endpoint, session=session, link=connection, capture=capture, recorder=recorder)
+    return Stream(pump, clock=clock, history=history)
 
 
 def replay(
@@ -143,16 +144,18 @@ def replay(
     retain: str | int | None = None,
     quiet: bool = False,
     clock: Clock | None = None,
-) -> Stream:
+) -> ReplayStream:
     """Return a `Stream` over a recording: the same tables, gaps, rejects and incidents as the live one had.
+
+    It can be paused, moved on in steps, and sent to any moment: see `ReplayStream`.
 
     Parameters
     ----------
     recording : path
         What `stream` was given as `record`, or ``python -m chaosnb record`` as ``-o``.
     speed : float, optional
-        How many times as fast as it came the events come again, in the background. None: everything is
-        loaded at once, as fast as it can be read, before this returns.
+        How many times as fast as it came the events come again, in the background; it can be changed. None:
+        everything is loaded at once, as fast as it can be read, before this returns.
     start, end : str, datetime or pandas.Timestamp, optional
         From which time of arrival on, and up to which; without a zone it is UTC. What was before the start
         is unknown then, as to a stream that was opened at that moment. None: from its beginning, to its end.
@@ -170,7 +173,8 @@ def replay(
     RecordingError
         If there is no recording.
     RecordingDamagedError
-        If it is damaged, while it loads; with a `speed`, the stream raises it where the damage is met.
+        If it is damaged, while it loads; with a `speed`, the stream raises it where the damage is met, unless
+        that is where it has to look for `start` or `end`.
 
     Examples
     --------
@@ -182,22 +186,21 @@ def replay(
     >>> again.network_metrics.equals(live.network_metrics)
     True
     """
-    number = isinstance(speed, int | float) and not isinstance(speed, bool)
-    if speed is not None and not (number and 0 < speed < float("inf")):
-        raise ValueError(
-            f"speed is a positive number such as 1 or 10, or None to load at once, not {speed!r}"
-        )
+    check_speed(speed)
     start_ns = None if start is None else microseconds("start", start) * 1_000
     end_ns = None if end is None else microseconds("end", end) * 1_000
     if start_ns is not None and end_ns is not None and start_ns >= end_ns:
         raise ValueError(f"start={start!r} is not before end={end!r}")
     clock = clock or Clock()
-    capture = Capture(clock.monotonic, parse_retention(retain), lambda: source.now_ns())
-    source = Replay(
-        Path(recording), speed=speed, start_ns=start_ns, end_ns=end_ns, clock=clock, on_incident=capture.note
+    history = History(
+        Path(recording), start_ns=start_ns, end_ns=end_ns, retention=parse_retention(retain), clock=clock
     )
-    over = Stream(endpoint=source, session=source.session, connection=source, capture=capture, clock=clock)
-    return _caught_up(over, source, capture, quiet) if speed is None else over
+    take = history.open(speed=speed)
+    pump = Pump.over(take)
+    if speed is None:
+        _load(pump, take, quiet)
+        pump.stop()
+    return ReplayStream(pump, source=take.source, history=history, clock=clock)
 
 
 def follow(
@@ -218,10 +221,11 @@ def follow(
         If there is no recording, or it is damaged.
     """
     clock = clock or Clock()
-    capture = Capture(clock.monotonic, parse_retention(retain), lambda: source.now_ns())
-    source = Replay(Path(recording), following=True, clock=clock, on_incident=capture.note)
-    over = Stream(endpoint=source, session=source.session, connection=source, capture=capture, clock=clock)
-    return _caught_up(over, source, capture, quiet)
+    history = History(Path(recording), retention=parse_retention(retain), clock=clock)
+    take = history.open(following=True)
+    pump = Pump.over(take)
+    _load(pump, take, quiet)
+    return Stream(pump, clock=clock, history=history)
 
 
 def open_recorder(
@@ -250,23 +254,15 @@ def open_recorder(
     )
 
 
-def _caught_up(over: Stream, source: Replay, capture: Capture, quiet: bool) -> Stream:
-    """Return the stream once all that is recorded is in it; raise why it cannot be."""
-    from chaosnb.notebook.progress import wait_with_progress
+def _load(pump: Pump, take: Take, quiet: bool) -> None:
+    """Block until all that is recorded has been read; raise why it cannot be."""
     from chaosnb.notebook.terminal import guard_terminal
 
     guard_terminal()
-
-    def loaded() -> bool:
-        return over.closed or (source.following and source.caught_up)
-
+    source = take.source
     try:
         title = f"loading {source.recording}"
-        wait_with_progress(loaded, capture.changed, lambda: source.progress, title, quiet=quiet)
-    finally:
-        # What follows nothing has no more to wait for.
-        if over.closed or not source.following:
-            over.close()
-    if source.failure is not None:
-        raise source.failure
-    return over
+        pump.wait(source.load(), progress=lambda: source.progress, title=title, quiet=quiet)
+    except BaseException:
+        pump.end()
+        raise

@@ -49,14 +49,16 @@ ROOMS = {
     "figures": room("text errors protocol.schema analysis"),
     "devnet": room("errors protocol"),
     "endpoint": room("errors protocol ingest", lazily="devnet"),
-    "live": room(PIPELINE, lazily="notebook figures"),
-    "opening": room(f"{PIPELINE} endpoint live", lazily="notebook"),
+    "pump": room(PIPELINE, lazily="notebook"),
+    "live": room(f"{PIPELINE} pump", lazily="notebook figures"),
+    "playback": room(f"{PIPELINE} pump live"),
+    "opening": room(f"{PIPELINE} endpoint pump live playback", lazily="notebook"),
     "recording": room(f"{PIPELINE} endpoint opening"),
     "iterator": room("errors protocol ingest endpoint"),
     "notebook": room(f"{PIPELINE} analysis figures live"),
     "cli": room(f"{PIPELINE} analysis figures live opening recording notebook devnet __init__"),
     "__main__": room("cli"),
-    "__init__": room(f"{PIPELINE} analysis devnet live opening iterator", lazily="notebook figures"),
+    "__init__": room(f"{PIPELINE} analysis devnet live opening playback iterator", lazily="notebook figures"),
 }
 
 # Foreign modules that a path must not import, not even inside a function.

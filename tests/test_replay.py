@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,151 +21,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chaosnb
-from chaosnb.devnet.faults import Cut, Faults, Flood, Garbage, Refuse, Stall
+from chaosnb.devnet.faults import Faults
 from chaosnb.ingest.connection import Connection, Incident
-from chaosnb.ingest.intake import Tap
-from chaosnb.ingest.pace import Silence
-from chaosnb.ingest.session import Batch, Session
+from chaosnb.ingest.session import Session
 from chaosnb.notebook.progress import wait_with_progress
 from chaosnb.protocol.schema import TABLES
 from chaosnb.protocol.signing import Identity
+from chaosnb.store.places import place_of_time, start_of
 from chaosnb.store.recorder import Recorder
 from chaosnb.store.replay import Replay
 from chaosnb.store.segments import segments
-from chaosnb.tables.aggregates import AGGREGATES
-from chaosnb.tables.capture import Capture, drift_frame
-from chaosnb.tables.ledgers import gap_frame
+from chaosnb.tables.capture import Capture
 from chaosnb.tables.retention import parse_retention
 from tests.faulty_network import FaultyNetwork, run_virtually
 from tests.memory_network import MemoryNetwork, VirtualTime
-
-URL = "ws://node.example/ws/v1"
-TOPICS = ("blocks", "consensus", "network", "social")
-FAULTS = Faults(
-    seed=3,
-    drop=0.02,
-    duplicate=0.03,
-    reorder=0.05,
-    delay=0.05,
-    garbage=0.02,
-    max_delay_s=4.0,
-    cut=0.05,
-    cuts=("reset", "half-open", 1001, 1013),
-    stall=0.03,
-    stall_s=4.0,
-    refuse=0.2,
-    replay_s=2.0,
-    script=((9.0, Flood(40)), (12.0, Stall(6)), (20.0, Cut()), (20.1, Refuse(3.0)), (25.0, Garbage(b"\n{"))),
-)
+from tests.recorded_run import FAULTS, TOPICS, URL, Seen, listen, pump
 
 MESSAGE = (
     '{"type": "agent_status", "data": {"agent_id": "a", "status": "active", "reason": "one", '
     '"expected_duration": "PT0S", "timestamp": "2026-11-23T00:36:12.345Z"}}'
 )
-
-
-class Seen:
-    """What a stream holds in the end, to be compared."""
-
-    def __init__(self, capture: Capture, session: Session, link: Connection | Replay) -> None:
-        self.frames = {name: table.snapshot() for name, table in capture.tables.items()}
-        self.frames |= {name: capture.aggregates.value(name, window_s=None) for name in AGGREGATES}
-        self.frames["gaps"] = gap_frame(link.ledger.gaps)
-        self.frames["rejects"] = capture.rejects()
-        self.frames["incidents"] = capture.incidents()
-        self.frames["drift"] = drift_frame(session.drift)
-        self.frames["memory"] = capture.memory()[["rows", "evicted"]]
-        self.counts = {
-            "events": capture.events,
-            "frames": capture.frames,
-            "rejected": capture.rejected,
-            "filtered": capture.filtered,
-            "duplicates": capture.duplicates,
-            "late": capture.late,
-            "closed holes": link.ledger.closed,
-        }
-        self.known = (session.topics, session.simulated, link.skew_s)
-
-    def assert_equal(self, other: Seen) -> None:
-        assert self.counts == other.counts
-        assert self.known == other.known
-        for name, frame in self.frames.items():
-            pd.testing.assert_frame_equal(frame, other.frames[name], check_exact=True, obj=name)
-
-
-def pump(capture: Capture, link: Connection | Replay) -> Callable[[Batch], None]:
-    def take(batch: Batch) -> None:
-        capture.accept(batch)
-        for name, forgotten_us in capture.forgotten_us.items():
-            link.ledger.evict(name, forgotten_us)
-
-    return take
-
-
-def recorder_of(folder: Path, network: FaultyNetwork, **options: object) -> Recorder:
-    return Recorder(
-        folder,
-        source=URL,
-        simulated=False,
-        topics=TOPICS,
-        lateness_s=1.5,
-        version="1",
-        wall_ns=network.clock.wall_ns,
-        monotonic=network.clock.monotonic,
-        **options,  # type: ignore[arg-type]
-    )
-
-
-async def listen(
-    folder: Path,
-    network: FaultyNetwork,
-    *,
-    retain: str | int | None = None,
-    follower: Follower | None = None,
-    **options: object,
-) -> Seen:
-    """Record a network that fails, from its beginning to its end, and return what the live stream held.
-
-    A follower reads along from some time on.
-    """
-    tap: Tap = recorder_of(folder, network, **options)
-    session = Session(TOPICS, Identity.generate(), lateness_s=1.5)
-    capture = Capture(network.clock.monotonic, parse_retention(retain), network.clock.wall_ns)
-    connection = Connection(
-        url=URL,
-        session=session,
-        connect=network,
-        silence=Silence(3.0),
-        clock=network.clock,
-        rng=random.Random(5),
-        on_incident=capture.note,
-        tap=tap,
-    )
-    take = pump(capture, connection)
-
-    async def run() -> None:
-        async with aclosing(connection.batches()) as batches:
-            async for batch in batches:
-                take(batch)
-
-    async def change_topics() -> None:
-        await asyncio.sleep(15)
-        await connection.unsubscribe(["social", "network"])
-        await asyncio.sleep(8)
-        await connection.subscribe("memes")
-        await connection.subscribe("network")
-
-    tasks = [asyncio.create_task(run()), asyncio.create_task(change_topics())]
-    if follower is not None:
-        follower.task = asyncio.create_task(follower.run(folder, network, retain))
-    await network.settle()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    tap.close()  # type: ignore[attr-defined]
-    if follower is not None:
-        await follower.stop(capture.frames)
-    return Seen(capture, session, connection)
 
 
 class Follower:
@@ -177,6 +51,10 @@ class Follower:
         self.task: asyncio.Task[None] | None = None
         self._after_s = after_s
         self._capture = Capture()
+
+    def begin(self, folder: Path, network: FaultyNetwork, retain: str | int | None) -> None:
+        """Begin, in the running loop."""
+        self.task = asyncio.create_task(self.run(folder, network, retain))
 
     async def run(self, folder: Path, network: FaultyNetwork, retain: str | int | None) -> None:
         await asyncio.sleep(self._after_s)
@@ -217,7 +95,7 @@ def replayed(folder: Path, *, retain: str | int | None = None, **options: object
             capture.note(incident)
         assert replay.caught_up
         assert replay.progress == 1
-        assert replay.state == "closed"
+        assert replay.state == "ended"
         return Seen(capture, replay.session, replay)
 
     return asyncio.run(run())
@@ -317,7 +195,7 @@ def test_a_part_of_a_recording_can_be_replayed(tmp_path: Path) -> None:
 
 def replayed_part(folder: Path, start_ns: int, end_ns: int) -> pd.DataFrame:
     async def run() -> pd.DataFrame:
-        replay = Replay(folder, start_ns=start_ns, end_ns=end_ns)
+        replay = Replay(folder, start=start_of(folder, at_ns=start_ns), end=place_of_time(folder, end_ns))
         assert set(replay.session.topics) < {*TOPICS, "memes"}
         capture = Capture()
         async for batch in replay.batches():
@@ -365,12 +243,11 @@ def test_a_recorded_stream_is_replayed_as_the_same_stream(tmp_path: Path) -> Non
     assert {name: getattr(again.status, name) for name in same} == {
         name: getattr(live.status, name) for name in same
     }
-    assert again.status.state == "closed"
+    assert again.status.state == "ended"
     assert again.source == f"{node.url} (simulated), from run.chaos"
     assert again.block_validation.attrs["source"] == again.source
     assert "run.chaos" in repr(again)
-    assert again.closed
-    with pytest.raises(chaosnb.StreamClosedError):
+    with pytest.raises(chaosnb.StreamClosedError, match="at its end"):
         again.subscribe("memes")
     again.export(tmp_path / "export")
 

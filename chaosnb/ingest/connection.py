@@ -19,8 +19,9 @@ from chaosnb.errors import CredentialsError, TransportError
 from chaosnb.ingest.address import shown_url
 from chaosnb.ingest.clocks import Clock, ClockWatch
 from chaosnb.ingest.closing import judge, judge_loss
-from chaosnb.ingest.gaps import Cause, GapLedger
+from chaosnb.ingest.gaps import Cause
 from chaosnb.ingest.intake import ClockSet, Incident, Intake, LinkLost, State, Tap, TopicsSet
+from chaosnb.ingest.link import Link
 from chaosnb.ingest.outbox import Outbox
 from chaosnb.ingest.pace import Silence
 from chaosnb.ingest.session import Batch, Session
@@ -45,7 +46,7 @@ _SHOWN: Final = 200
 _frame_log: Final = logging.getLogger("chaosnb.frames")
 
 
-class Connection:
+class Connection(Link):
     """Keeps `session` linked to the node at `url`.
 
     Parameters
@@ -77,12 +78,12 @@ class Connection:
         on_incident: Callable[[Incident], None] = lambda incident: None,
         tap: Tap | None = None,
     ) -> None:
+        super().__init__(Intake(session, on_incident, tap))
         self._url = url
         self._session = session
         self._connect = connect
         self._clock = clock or Clock()
         self._random = rng or random.Random()
-        self._intake = Intake(session, on_incident, tap)
         self._silence = silence or Silence()
         self._outbox = Outbox(session=session, clock=self._clock)
         self._transport: Transport | None = None
@@ -92,21 +93,6 @@ class Connection:
         self._asking: asyncio.Task[None] | None = None
         self._waits_since: float | None = None
         self._given_up: TransportError | None = None
-
-    @property
-    def state(self) -> State:
-        """The state of the link."""
-        return self._intake.state
-
-    @property
-    def ledger(self) -> GapLedger:
-        """The gaps."""
-        return self._intake.ledger
-
-    @property
-    def skew_s(self) -> float | None:
-        """Seconds that the node's clock is ahead of ours; None while unknown."""
-        return self._intake.skew_s
 
     async def batches(self) -> AsyncGenerator[Batch]:
         """Connect, stay connected, and give every batch; ends only by an error or by cancellation.

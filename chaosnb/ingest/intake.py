@@ -29,7 +29,9 @@ __all__ = [
     "TopicsSet",
 ]
 
-State = Literal["connecting", "authenticating", "live", "stale", "reconnecting", "closed", "failed"]
+State = Literal[
+    "connecting", "authenticating", "live", "stale", "reconnecting", "closed", "failed", "paused", "ended"
+]
 
 
 class Incident(Struct, frozen=True):

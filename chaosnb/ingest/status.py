@@ -16,7 +16,8 @@ class Status(Struct, frozen=True, kw_only=True):
     ----------
     state : str
         ``connecting``, ``authenticating``, ``live``, ``stale`` (linked, but silent for too long),
-        ``reconnecting``, ``closed`` or ``failed``.
+        ``reconnecting``, ``closed`` or ``failed``; of a replay that of the connection then, or ``paused``, or
+        ``ended``.
     url : str
         The node, without anything secret.
     simulated : bool

@@ -138,6 +138,11 @@ class Recorder:
         self._thread.start()
 
     @property
+    def first_record(self) -> int:
+        """The number of the record with which this recorder began."""
+        return self._first_record
+
+    @property
     def trouble(self) -> str | None:
         """Why nothing is recorded now, or not safely; None where all is well."""
         return self._write_trouble or self._sync_trouble
@@ -279,6 +284,7 @@ class Recorder:
             os.ftruncate(self._file, self._size)
         kind, raw = encode_note(self._opened)
         self._put(kind, self._opened.at_ns, raw)
+        self._first_record = self._number
         self._complete += [path for n, path in found.items() if n != self._segment and path.suffix != ".zst"]
 
     def _check_same(self, other: Opened) -> None:

@@ -10,15 +10,18 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from chaosnb.errors import DebugError, RecordingError
 from chaosnb.ingest.clocks import Clock
-from chaosnb.ingest.gaps import GapLedger
-from chaosnb.ingest.intake import ClockSet, Hole, Incident, Intake, Simulated, State, TopicsSet
+from chaosnb.ingest.intake import ClockSet, Hole, Incident, Intake, Note, Simulated, State, TopicsSet
+from chaosnb.ingest.link import Link
 from chaosnb.ingest.session import Batch, Session
+from chaosnb.protocol.events import Frame
 from chaosnb.protocol.signing import Identity
 from chaosnb.store.journal import JournalReader, Opened, Record, decode_frames, decode_note
+from chaosnb.store.places import Place, Start, start_of
+from chaosnb.store.playhead import Playhead
 from chaosnb.store.segments import segments
 
 __all__ = ["Replay"]
@@ -27,8 +30,8 @@ _TURN_S: Final = 0.02
 _POLL_S: Final = 0.1
 
 
-class Replay:
-    """Reads a recording; has the interface of a `Connection`, and of an `Endpoint`.
+class Replay(Link):
+    """Reads a recording; a `Link` and an `Origin`.
 
     Parameters
     ----------
@@ -36,9 +39,12 @@ class Replay:
         The recording.
     speed : float, optional
         How many times as fast as it came. None: as fast as it can be read.
-    start_ns, end_ns : int, optional
-        The arrival, in nanoseconds since the epoch, from which on and up to which it is read, the end
-        excluded. None: from its beginning, to its end.
+    start : Start, optional
+        Where it begins. None: at the recording's beginning.
+    end : Place, optional
+        Where it ends. None: at the recording's end.
+    until : Place, optional
+        Where it hurries at first, to be held there. None: nowhere.
     following : bool
         Whether to go on as more is recorded.
     clock : Clock, optional
@@ -49,6 +55,10 @@ class Replay:
     Attributes
     ----------
     session : Session
+    playhead : Playhead
+        How it moves on.
+    place : Place
+        Behind what was read last.
     caught_up : bool
         Whether all that was recorded so far has been read.
     failure : RecordingError or None
@@ -67,59 +77,63 @@ class Replay:
         folder: Path,
         *,
         speed: float | None = None,
-        start_ns: int | None = None,
-        end_ns: int | None = None,
+        start: Start | None = None,
+        end: Place | None = None,
+        until: Place | None = None,
         following: bool = False,
         clock: Clock | None = None,
         on_incident: Callable[[Incident], None] = lambda incident: None,
     ) -> None:
         self._folder = folder
-        self._speed = speed
-        self._start_ns = start_ns
-        self._end_ns = end_ns
+        self._start = start or start_of(folder)
+        self._end = end
         self._clock = clock or Clock()
-        self._opened, first = _first(folder, start_ns)
-        self._reader = JournalReader(folder, first=first)
+        self._reader = JournalReader(folder, first=self._start.segment)
+        opened = self._start.opened
         # Nothing is ever sent, so that this key signs nothing.
-        self.session: Final = _session(folder, self._opened)
-        self._intake = Intake(self.session, on_incident)
-        self._pace: tuple[int, float] | None = None
+        self.session: Final = _session(folder, opened)
+        super().__init__(Intake(self.session, on_incident))
+        self.session.simulated = opened.simulated
+        self._intake.state = self._start.state
         self._begun = False
-        self._now_ns = self._opened.at_ns
+        self._now_ns = opened.at_ns
         self._ended: State | None = None
+        self._loaded = asyncio.Event()
+        self.playhead: Final = Playhead(speed=speed, clock=self._clock, until=until)
+        self.place = self._start.place
         self.following: Final = following
         self.caught_up = False
         self.failure: RecordingError | None = None
 
     @property
     def state(self) -> State:
-        """The state that the connection was in; ``closed`` after the end."""
-        return self._ended or self._intake.state
+        """The state that the connection was in; ``paused`` where it is held, and ``ended`` at its end."""
+        return self._ended or ("paused" if self.playhead.held else self._intake.state)
 
     @property
-    def ledger(self) -> GapLedger:
-        """The gaps."""
-        return self._intake.ledger
-
-    @property
-    def skew_s(self) -> float | None:
-        """Seconds that the node's clock was ahead of the recorder's; None while unknown."""
-        return self._intake.skew_s
+    def ended(self) -> bool:
+        """Whether all of it was read."""
+        return self._ended == "ended"
 
     @property
     def shown_url(self) -> str:
         """The node's address."""
-        return self._opened.source
+        return self._start.opened.source
 
     @property
     def simulated(self) -> bool:
         """Whether it was known of the node, when the recording began, that it is simulated."""
-        return self._opened.simulated
+        return self._start.opened.simulated
 
     @property
     def recording(self) -> str:
         """The recording's name."""
         return self._folder.name
+
+    @property
+    def segment(self) -> int:
+        """The segment that is read."""
+        return self._reader.segment
 
     @property
     def progress(self) -> float:
@@ -133,6 +147,12 @@ class Replay:
     def now_ns(self) -> int:
         """Return the recorder's clock, at what was read last."""
         return self._now_ns
+
+    def let_pass(self, at_ns: int | None) -> None:
+        """Take note that it is held at this moment, before which all was read; None: wherever it is."""
+        if at_ns is not None and self.playhead.held:
+            self._now_ns = max(self._now_ns, at_ns)
+            self.playhead.set_moment(at_ns)
 
     def debug(self, connection_id: str, now_ns: int) -> NoReturn:
         """Raise, since there is no node to ask.
@@ -164,6 +184,10 @@ class Replay:
         """
         self._refuse()
 
+    async def load(self) -> None:
+        """Wait until all that was recorded so far has been read, or it cannot be."""
+        await self._loaded.wait()
+
     async def batches(self) -> AsyncGenerator[Batch]:
         """Give every batch, at its time or as fast as they are taken.
 
@@ -176,15 +200,24 @@ class Replay:
             while True:
                 turn_ends_s = time.monotonic() + _TURN_S
                 for record in self._reader.read():
-                    if self._end_ns is not None and record.at_ns >= self._end_ns and record.kind == "f":
-                        return
-                    if (batch := await self._take(record)) is not None:
-                        yield batch
+                    if record.number < self._start.place.record:
+                        continue
+                    self.place = max(self.place, Place(record.number))
+                    frames = decode_frames(record) if record.kind == "f" else []
+                    while self.place.record == record.number:
+                        at_ns = frames[self.place.frame].received_at_ns if frames else record.at_ns
+                        await self.playhead.wait(self.place, at_ns)
+                        if self._end is not None and self.place >= self._end:
+                            self._ended = "ended"
+                            return
+                        if (batch := self._take(record, frames)) is not None:
+                            yield batch
                     if time.monotonic() > turn_ends_s:
                         # Others have their turn in this loop.
                         await asyncio.sleep(0)
                         turn_ends_s = time.monotonic() + _TURN_S
                 self.caught_up = True
+                self._loaded.set()
                 if not self.following:
                     break
                 await self._clock.sleep(_POLL_S)
@@ -193,25 +226,33 @@ class Replay:
                     f"the recording ends with {torn:,} bytes that are no whole record: it was cut off there"
                 )
                 self._intake.note(Incident(self._now_ns, self._intake.state, detail))
+            self._ended = "ended"
         except RecordingError as error:
             self.failure, self._ended = error, "failed"
             raise
         finally:
             self._ended = self._ended or "closed"
+            self._loaded.set()
+            self.playhead.finish()
 
-    async def _take(self, record: Record) -> Batch | None:
-        if self._start_ns is not None and record.at_ns < self._start_ns:
-            self._skip(record)
-            return None
-        await self._wait(record)
+    def _take(self, record: Record, frames: list[Frame]) -> Batch | None:
+        """Take in a record, or so much of its frames as is due, from the present place on."""
         self._now_ns = max(self._now_ns, record.at_ns)
-        if record.kind == "f":
-            self._begun = True
-            frames = decode_frames(record)
-            self._now_ns = frames[-1].received_at_ns
-            self._intake.state = "live"
-            return self._intake.feed(frames)
-        note = decode_note(record)
+        if not frames:
+            self.place = Place(record.number + 1)
+            self._note(decode_note(record))
+            return None
+        count = self.playhead.limit(record.number, len(frames))
+        if self._end is not None and self._end.record == record.number:
+            count = min(count, self._end.frame)
+        due = frames[self.place.frame : count]
+        self.place = Place(record.number, count) if count < len(frames) else Place(record.number + 1)
+        self._begun = True
+        self._now_ns = due[-1].received_at_ns
+        self._intake.state = "live"
+        return self._intake.feed(due)
+
+    def _note(self, note: Note | Opened | None) -> None:
         if isinstance(note, Opened):
             if self._begun:
                 self._intake.note(Hole(0, self._intake.last_frame_ns, note.at_ns))
@@ -221,30 +262,7 @@ class Replay:
         elif note is not None:
             self._intake.note(note)
         if isinstance(note, Opened | ClockSet):
-            self._pace = None
-        return None
-
-    def _skip(self, record: Record) -> None:
-        """Pass over what came before the start, but for what is still so then."""
-        if record.kind == "f":
-            return
-        match note := decode_note(record):
-            case Opened() | TopicsSet():
-                self.session.choose(note.topics)
-            case Simulated():
-                self.session.simulated = True
-            case Incident():
-                self._intake.state = note.state
-
-    async def _wait(self, record: Record) -> None:
-        if self._speed is None:
-            return
-        now_s = self._clock.monotonic()
-        if self._pace is None:
-            self._pace = record.at_ns, now_s
-        since_ns, since_s = self._pace
-        if (wait_s := since_s + (record.at_ns - since_ns) / 1e9 / self._speed - now_s) > 0:
-            await self._clock.sleep(wait_s)
+            self.playhead.restart()
 
     def _refuse(self) -> NoReturn:
         raise RecordingError(
@@ -259,20 +277,3 @@ def _session(folder: Path, opened: Opened) -> Session:
         return Session(opened.topics, Identity.generate(), lateness_s=opened.lateness_s)
     except ValueError as error:
         raise RecordingError(str(folder), f"its beginning is not what chaosnb writes: {error}") from error
-
-
-def _first(folder: Path, start_ns: int | None) -> tuple[Opened, int]:
-    """Return how things stood at the start of a replay, and with which segment to begin."""
-    first: tuple[Opened, int] | None = None
-    for number in segments(folder):
-        reader = JournalReader(folder, first=number)
-        record: Any = next(reader.read(), None)
-        if record is None or reader.head is None:
-            break
-        if first is not None and (start_ns is None or record.at_ns > start_ns):
-            break
-        first = reader.head.opened, number
-    if first is None:
-        JournalReader(folder)
-        raise RecordingError(str(folder), "nothing has been recorded there yet")
-    return first

@@ -1,0 +1,162 @@
+"""The history: a recording as the past of a stream, in which moments and blocks can be found and read to."""
+
+from __future__ import annotations
+
+import operator
+from functools import cached_property
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pandas as pd
+
+from chaosnb.ingest.clocks import Clock
+from chaosnb.store.dataset import Dataset, Time, microseconds
+from chaosnb.store.places import Place, Start, place_of_height, place_of_time, start_of
+from chaosnb.store.replay import Replay
+from chaosnb.tables.capture import Capture
+from chaosnb.tables.retention import Retention
+
+__all__ = ["History", "Moment", "Take"]
+
+
+class Take(NamedTuple):
+    """A replay, and what its batches go into."""
+
+    source: Replay
+    capture: Capture
+
+
+class History:
+    """The recording of a stream.
+
+    Parameters
+    ----------
+    folder : Path
+    start_ns : int, optional
+        The arrival, in nanoseconds since the epoch, from which on it is read. None: from its beginning, or
+        from a record.
+    record : int, optional
+        The record with which the stream began to be recorded.
+    end_ns : int, optional
+        The arrival up to which it is read. None: to its end.
+    retention : Retention
+        What the stream keeps.
+    clock : Clock
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        start_ns: int | None = None,
+        record: int | None = None,
+        end_ns: int | None = None,
+        retention: Retention,
+        clock: Clock,
+    ) -> None:
+        self.folder: Final = folder
+        self._start_ns = start_ns
+        self._record = record
+        self._end_ns = end_ns
+        self._retention = retention
+        self._clock = clock
+
+    def find(self, time: Time | None, height: int | None) -> Place:
+        """Return the place behind all that had arrived before a moment, or behind a block.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Unless one of the two is given, and is in the recording.
+        """
+        if (time is None) == (height is None):
+            raise ValueError(
+                "give one of time= (of arrival, such as '2026-11-23T00:36:12Z') and height= (of a block)"
+            )
+        if height is None:
+            assert time is not None
+            return self._within(place_of_time(self.folder, microseconds("time", time) * 1_000))
+        place = place_of_height(self.folder, operator.index(height), self._start)
+        if place is None or self._within(place) != place:
+            raise ValueError(
+                f"height={height!r}: no block of this height has arrived in {self.folder.name}; "
+                'those that have are in s.block_proposal["height"], and s.gaps says what is missing'
+            )
+        return place
+
+    def open(
+        self, *, speed: float | None = None, until: Place | None = None, following: bool = False
+    ) -> Take:
+        """Return a replay that begins anew, and hurries to a place at first.
+
+        Raises
+        ------
+        RecordingError
+            If there is no recording, or nothing in it yet.
+        RecordingDamagedError
+            If it is damaged where it begins or ends.
+        """
+        capture = Capture(self._clock.monotonic, self._retention, lambda: source.now_ns())
+        source = Replay(
+            self.folder,
+            speed=speed,
+            start=self._start,
+            end=self._end,
+            until=until,
+            following=following,
+            clock=self._clock,
+            on_incident=capture.note,
+        )
+        return Take(source, capture)
+
+    @cached_property
+    def _start(self) -> Start:
+        # Not before it is needed, since it reads a segment.
+        return start_of(self.folder, at_ns=self._start_ns, record=self._record)
+
+    @cached_property
+    def _end(self) -> Place | None:
+        return None if self._end_ns is None else place_of_time(self.folder, self._end_ns)
+
+    def _within(self, place: Place) -> Place:
+        return place if self._end is None else min(place, self._end)
+
+
+class Moment(Dataset):
+    """All that a stream held at a moment; `Stream.at` makes them.
+
+    Each event type is a DataFrame by attribute (``m.block_validation``) and by item
+    (``m["block_validation"]``), and yours to change.
+    """
+
+    def __init__(self, take: Take) -> None:
+        super().__init__(take.capture, take.source.ledger, take.source.session.drift)
+        self._replay = take.source
+
+    @property
+    def source(self) -> str:
+        """Where the data comes from; simulated data is called so."""
+        simulated = " (simulated)" if self.simulated else ""
+        time = self.time.isoformat(timespec="milliseconds")
+        return f"{self._replay.shown_url}{simulated}, from {self._replay.recording} as of {time}"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the node is a devnet."""
+        return self._replay.simulated or self._replay.session.simulated
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics subscribed to then."""
+        return self._replay.session.topics
+
+    @property
+    def time(self) -> pd.Timestamp:
+        """When the last that is in it arrived."""
+        return pd.Timestamp(self._replay.now_ns(), tz="UTC")
+
+    def __repr__(self) -> str:
+        return f"<Moment {self.source}: {self._capture.events:,} events>"
+
+    def _before_reading(self) -> None:
+        """Nothing stands against it."""
