@@ -45,7 +45,7 @@ ROOMS = {
     "ingest": room("text errors protocol"),
     "tables": room("text errors protocol ingest"),
     "store": room("text errors protocol ingest tables"),
-    "analysis": room("errors protocol.schema"),
+    "analysis": room("errors protocol.schema protocol.iso8601"),
     "figures": room("text errors protocol.schema analysis"),
     "devnet": room("errors protocol"),
     "endpoint": room("errors protocol ingest", lazily="devnet"),

@@ -15,21 +15,33 @@ The modules `activity`, `alliances`, `buckets`, `chain` and `timelines` are nump
 feed figures that equal live plots bit for bit, from what a stream holds in memory, in milliseconds.
 """
 
+from chaosnb.analysis.agreement import agreement_clusters, vote_agreement
 from chaosnb.analysis.ballots import approval_rate, double_votes, valid_votes
+from chaosnb.analysis.discussion import discussion_volume, sentiment_index, sentiment_lead
 from chaosnb.analysis.intervals import wilson_interval
 from chaosnb.analysis.lineage import forks, main_chain, orphans, stale_blocks
 from chaosnb.analysis.production import block_intervals, height_progress, throughput
+from chaosnb.analysis.spells import alliance_churn, alliance_edges, alliance_graph, alliance_spells
 
 __all__ = [
+    "agreement_clusters",
+    "alliance_churn",
+    "alliance_edges",
+    "alliance_graph",
+    "alliance_spells",
     "approval_rate",
     "block_intervals",
+    "discussion_volume",
     "double_votes",
     "forks",
     "height_progress",
     "main_chain",
     "orphans",
+    "sentiment_index",
+    "sentiment_lead",
     "stale_blocks",
     "throughput",
     "valid_votes",
+    "vote_agreement",
     "wilson_interval",
 ]

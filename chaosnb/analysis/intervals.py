@@ -8,7 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["wilson_bounds", "wilson_interval"]
+__all__ = ["quantile", "wilson_bounds", "wilson_interval"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def wilson_interval(
     >>> low.round(3).tolist(), high.round(3).tolist()
     ([0.301, nan], [0.954, nan])
     """
-    z = _quantile(confidence)
+    z = quantile(confidence)
     hits, n = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(trials, np.float64))
     if np.any((hits < 0) | (hits > n)):
         raise ValueError("successes must be between 0 and trials; count both over the same rows")
@@ -94,7 +94,7 @@ def wilson_bounds(successes: str, trials: str, confidence: float = 0.95) -> tupl
     >>> counts.select(low=wilson_bounds("yes", "all")[0])["low"].round(3).to_list()
     [0.301]
     """
-    z = _quantile(confidence)
+    z = quantile(confidence)
     hits, n = nw.col(successes).cast(nw.Float64()), nw.col(trials).cast(nw.Float64())
     share = hits / n
     middle = share + z**2 / (2 * n)
@@ -111,7 +111,19 @@ def wilson_bounds(successes: str, trials: str, confidence: float = 0.95) -> tupl
     )
 
 
-def _quantile(confidence: float) -> float:
+def quantile(confidence: float) -> float:
+    """Return how many standard errors an interval of this confidence reaches to each side.
+
+    Raises
+    ------
+    ValueError
+        If the confidence is not between 0 and 1.
+
+    Examples
+    --------
+    >>> round(quantile(0.95), 2)
+    1.96
+    """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence!r} is not possible: choose more than 0 and less than 1")
     return NormalDist().inv_cdf((1 + confidence) / 2)

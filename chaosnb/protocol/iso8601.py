@@ -16,7 +16,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["INVALID_TIMESTAMP", "duration_seconds", "format_timestamp", "parse_timestamps"]
+__all__ = [
+    "INVALID_TIMESTAMP",
+    "duration_parts",
+    "duration_seconds",
+    "format_timestamp",
+    "parse_timestamps",
+]
 
 INVALID_TIMESTAMP: Final = -(2**63)
 """What `parse_timestamps` gives for text that is no time stamp (numpy's NaT)."""
@@ -31,6 +37,7 @@ _DURATION: Final = re.compile(
     re.ASCII,
 )
 _LONGEST_DURATION: Final = 200
+_MONTHS: Final = {"years": 12.0, "months": 1.0}
 _SECONDS: Final = {"weeks": 604_800.0, "days": 86_400.0, "hours": 3_600.0, "minutes": 60.0, "seconds": 1.0}
 
 # `YYYY-MM-DDTHH:MM:SS.mmmZ`, as JavaScript's toISOString writes: places of the digits, and of all else.
@@ -91,11 +98,37 @@ def duration_seconds(text: str) -> float:
     >>> duration_seconds("P1DT2H"), duration_seconds("PT0.5S"), duration_seconds("P1M")
     (93600.0, 0.5, nan)
     """
+    months, seconds = duration_parts(text)
+    return seconds if months is None else math.nan
+
+
+@lru_cache(maxsize=1_024)
+def duration_parts(text: str) -> tuple[int | None, float]:
+    """Return an ISO 8601 duration as whole months of the calendar, and seconds.
+
+    Returns
+    -------
+    months : int or None
+        None where the duration has no years or months.
+    seconds : float
+        NaN where the text is no duration, or has a part of a month, whose length nobody knows.
+
+    Examples
+    --------
+    >>> duration_parts("P1Y2MT1H"), duration_parts("PT90S"), duration_parts("P1.5M"), duration_parts("soon")
+    ((14, 3600.0), (None, 90.0), (None, nan), (None, nan))
+    """
     match = _DURATION.fullmatch(text) if len(text) <= _LONGEST_DURATION else None
-    if match is None or match["years"] or match["months"]:
-        return math.nan
-    total = sum(float((match[unit] or "0").replace(",", ".")) * size for unit, size in _SECONDS.items())
-    return -total if match["sign"] == "-" else total
+    if match is None:
+        return None, math.nan
+    sign = -1 if match["sign"] == "-" else 1
+    sizes = _SECONDS.items()
+    total = sign * sum(float((match[unit] or "0").replace(",", ".")) * size for unit, size in sizes)
+    if match["years"] is None and match["months"] is None:
+        return None, total
+    parts = (float((match[unit] or "0").replace(",", ".")) * size for unit, size in _MONTHS.items())
+    months = math.fsum(parts)
+    return (sign * int(months), total) if months.is_integer() else (None, math.nan)
 
 
 def _parse_common(texts: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
