@@ -396,7 +396,7 @@ def test_bucket_sums_are_plain_sums(parts: list[tuple[list[int], int]], start: i
     sums, totals = BucketSums(2), dict[int, float]()
     for times, value in parts:
         at = np.array(times, dtype=np.int64)
-        sums.add(at * SECOND_US + 999_999, np.column_stack([np.full(len(at), value), np.ones(len(at))]))
+        sums.add(at * SECOND_US + 999_999, {0: np.full(len(at), float(value)), 1: np.ones(len(at))})
         for second in times:
             if second // width >= start // width:
                 totals[second // width * width] = totals.get(second // width * width, 0) + value
@@ -411,7 +411,7 @@ def test_many_buckets_in_any_order_are_all_kept() -> None:
     sums = BucketSums(1)
     for second in range(3_000, 0, -100):
         at = np.arange(second - 100, second, dtype=np.int64)
-        sums.add(at * SECOND_US, np.ones((100, 1)))
+        sums.add(at * SECOND_US, {0: np.ones(100)})
     buckets, values = sums.value(0, 1)
     assert buckets.tolist() == list(range(3_000))
     assert values.sum() == 3_000

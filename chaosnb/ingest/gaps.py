@@ -9,7 +9,6 @@ import threading
 from collections.abc import Sequence
 from typing import Final, Literal
 
-import numpy as np
 from msgspec import Struct
 
 from chaosnb.ingest.chain import BlockChain, Hole
@@ -190,8 +189,9 @@ class GapLedger:
         """Take in what arrived; each batch once, in order of arrival."""
         with self._lock:
             newest_us = self._progress.newest_us if batch.rejects else None
-            if timed := batch.timed:
-                self._feed(batch, timed)
+            timed = bool(len(batch.times_us))
+            if timed:
+                self._feed(batch)
             # By the newest event time on both sides, since nothing tells where in the batch they were.
             if batch.rejects:
                 self._unread.note(newest_us)
@@ -268,15 +268,15 @@ class GapLedger:
                 for gap in gaps
             )
 
-    def _feed(self, batch: Batch, timed: list[Rows]) -> None:
+    def _feed(self, batch: Batch) -> None:
         self._watch(batch)
-        self._resolve(timed)
-        self._progress.feed(timed)
+        self._resolve(batch)
+        self._progress.feed(batch.times_us, batch.arrivals_ns)
         if (rows := batch.rows.get("block_proposal")) is not None:
             for block, at_us in zip(rows.events, rows.timestamp_us.tolist(), strict=True):
                 self._chain.feed(block, at_us)
         due_us = self._chain.due_us
-        if due_us is not None and any(int(part.timestamp_us.max()) >= due_us for part in timed):
+        if due_us is not None and int(batch.times_us.max()) >= due_us:
             self._chain.advance(self._progress.newest_us or 0)
 
     def _unresolved(self) -> _Loss | None:
@@ -287,7 +287,7 @@ class GapLedger:
         """Note from when on each topic is watched: from its first event."""
         if self._topics == tuple(self._since_us):
             return
-        first_us = _first_us(batch.timed)
+        first_us = int(batch.times_us[0])
         if self._first_us is None:
             self._first_us = first_us
         for topic in [topic for topic in self._since_us if topic not in self._topics]:
@@ -301,20 +301,18 @@ class GapLedger:
             elif came := [batch.rows[table] for table in own & batch.rows.keys()]:
                 self._since_us[topic] = _first_us(came)
 
-    def _resolve(self, parts: Sequence[Rows]) -> None:
+    def _resolve(self, batch: Batch) -> None:
         """End the gap that waits for it with the oldest of the next events that are newer than its start."""
         last = self._losses[-1] if self._losses else None
         if last is None or not last.awaited:
             return
-        order = np.argsort(np.concatenate([rows.seq for rows in parts]))
-        times = np.concatenate([rows.timestamp_us for rows in parts])[order]
+        times = batch.times_us
         # So many and no more, so that it does not depend on how they are cut into batches.
         newer = (times if last.by_arrival else times[times > last.start_us])[: last.awaited]
         if not newer.size:
             return
         if last.seen_us is None and last.by_arrival:
-            first = min(parts, key=lambda rows: int(rows.seq[0]))
-            last.ahead_us = int(times[0]) - int(first.received_at_ns[0]) // 1_000
+            last.ahead_us = int(times[0]) - int(batch.arrivals_ns[0]) // 1_000
         oldest_us = int(newer.min())
         last.seen_us = oldest_us if last.seen_us is None else min(oldest_us, last.seen_us)
         last.awaited -= len(newer)

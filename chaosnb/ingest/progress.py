@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-
-from chaosnb.ingest.session import Rows
 
 __all__ = ["Progress"]
 
@@ -31,7 +28,7 @@ class Progress:
 
     def __init__(self, *, lateness_us: int) -> None:
         self._lateness_us = lateness_us
-        self._fresh: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+        self._fresh: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
         self._fresh_rows = 0
         self._times = np.empty(0, dtype=np.int64)
         self._arrivals = np.empty(0, dtype=np.int64)
@@ -39,10 +36,10 @@ class Progress:
         self._disorder_us = 0
         self._ahead_us = 0
 
-    def feed(self, parts: Sequence[Rows]) -> None:
-        """Add events that arrived after all before, in parts of any order."""
-        self._fresh += [(part.seq, part.timestamp_us, part.received_at_ns) for part in parts]
-        self._fresh_rows += sum(len(part.seq) for part in parts)
+    def feed(self, times_us: npt.NDArray[np.int64], arrivals_ns: npt.NDArray[np.int64]) -> None:
+        """Add events, their own times and those of their arrival, in order of arrival."""
+        self._fresh.append((times_us, arrivals_ns))
+        self._fresh_rows += len(times_us)
         if self._fresh_rows >= _TAKEN_AT_ONCE:
             self._take_in()
 
@@ -68,9 +65,7 @@ class Progress:
         # Some hundred events at once, since that costs hardly more than one.
         if not self._fresh:
             return
-        seq, fresh_us, fresh_at_ns = map(np.concatenate, zip(*self._fresh, strict=True))
-        order = np.argsort(seq, kind="stable")
-        fresh_us, fresh_at_ns = fresh_us[order], fresh_at_ns[order]
+        fresh_us, fresh_at_ns = map(np.concatenate, zip(*self._fresh, strict=True))
         old = len(self._times)
         times = np.concatenate([self._times, fresh_us])
         arrivals = np.concatenate([self._arrivals, fresh_at_ns // 1_000])

@@ -67,6 +67,10 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
     )
 
 
+def _nothing() -> npt.NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
+
+
 class Batch(Struct):
     """What came of the frames of one turn.
 
@@ -89,6 +93,8 @@ class Batch(Struct):
         Events that came further behind the newest than the session allows; they are in `rows`.
     present_us, newest_us : int or None
         The feed's present, and its newest event, in microseconds of event time (see `EventClock`).
+    times_us, arrivals_ns : numpy.ndarray of int64, shape (n,)
+        Event time and time of arrival of all `timed` rows, in order of arrival.
     """
 
     rows: dict[str, Rows] = field(default_factory=dict)
@@ -101,6 +107,8 @@ class Batch(Struct):
     late: int = 0
     present_us: int | None = None
     newest_us: int | None = None
+    times_us: npt.NDArray[np.int64] = field(default_factory=_nothing)
+    arrivals_ns: npt.NDArray[np.int64] = field(default_factory=_nothing)
 
     @property
     def events(self) -> int:
@@ -190,20 +198,24 @@ class Session:
         """Read frames in order of arrival and return what came of them."""
         batch = Batch(frames=len(frames), size=sum([len(frame.data) for frame in frames]))
         decoded = decode_all(frames, self.drift)
-        codes = np.array([_CODES[type(item)] for item in decoded], dtype=np.int8)
+        # By way of bytes, which takes a fifth of the time.
+        codes = np.frombuffer(bytearray([_CODES[type(item)] for item in decoded]), dtype=np.int8)
         received_at_ns = np.array([frame.received_at_ns for frame in frames], dtype=np.int64)
         timestamp_us = _read_times(frames, decoded, codes, received_at_ns)
         codes = self._wanted_codes[codes]
         order, counts = _sorted(codes)
+        found = [decoded[place] for place in order.tolist()]
         events = order[: sum(counts[:_ERROR])]
-        repeated = self._repeated([decoded[place] for place in events.tolist()], counts, timestamp_us[events])
+        repeated = self._recent.repeated(_keys_of(found, counts), timestamp_us[events])
         if repeated.any():
             codes[events[repeated]] = _DUPLICATE
             order, counts = _sorted(codes)
-        batch.late = self._clock.feed(timestamp_us[codes < _ERROR])
+            found = [decoded[place] for place in order.tolist()]
+        is_timed = codes < _ERROR
+        batch.times_us, batch.arrivals_ns = timestamp_us[is_timed], received_at_ns[is_timed]
+        batch.late = self._clock.feed(batch.times_us)
         batch.present_us, batch.newest_us = self._clock.present_us, self._clock.newest_us
         batch.duplicates, batch.filtered = counts[_DUPLICATE], counts[_FILTERED]
-        found = [decoded[place] for place in order.tolist()]
         timestamp_us, received_at_ns, seq = (
             timestamp_us[order],
             received_at_ns[order],
@@ -235,16 +247,6 @@ class Session:
         codes = [code if name in wanted else _FILTERED for code, name in enumerate(_NAMES)]
         self._wanted_codes = np.array([*codes, _CONTROL, _REJECT], dtype=np.int8)
 
-    def _repeated(
-        self, events: list[Event], counts: list[int], timestamp_us: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.bool_]:
-        keys = np.empty(len(events), dtype=np.int64)
-        end = 0
-        for count in filter(None, counts[:_ERROR]):
-            start, end = end, end + count
-            keys[start:end] = keys_of(events[start:end])
-        return self._recent.repeated(keys, timestamp_us)
-
     def _control(self, control: Control, batch: Batch) -> None:
         batch.controls.append(control)
         self.connection_id = control.connection_id or self.connection_id
@@ -271,6 +273,16 @@ def _sorted(codes: npt.NDArray[np.int8]) -> tuple[npt.NDArray[np.int64], list[in
     return np.argsort(codes, kind="stable"), np.bincount(codes, minlength=_FILTERED + 1).tolist()
 
 
+def _keys_of(found: list[Any], counts: list[int]) -> npt.NDArray[np.int64]:
+    """Return the keys of the events, which are sorted by type, so many of each."""
+    keys = np.empty(sum(counts[:_ERROR]), dtype=np.int64)
+    end = 0
+    for count in filter(None, counts[:_ERROR]):
+        start, end = end, end + count
+        keys[start:end] = keys_of(found[start:end])
+    return keys
+
+
 def _subscribe_message(topics: tuple[str, ...]) -> str:
     return msgspec.json.encode({"type": "subscribe", "topics": topics}).decode()
 
@@ -285,11 +297,15 @@ def _read_times(
 
     An event whose time cannot be read becomes a reject, in `decoded` and in `codes`.
     """
-    timestamp_us = received_at_ns // 1_000
-    places = np.flatnonzero(codes < _ERROR)
-    events = decoded if len(places) == len(decoded) else [decoded[place] for place in places.tolist()]
-    times = parse_timestamps([event.timestamp for event in events])
-    timestamp_us[places] = times
+    is_event = codes < _ERROR
+    if is_event.all():
+        places = np.arange(len(codes))
+        timestamp_us = times = parse_timestamps([event.timestamp for event in decoded])
+    else:
+        places = np.flatnonzero(is_event)
+        times = parse_timestamps([decoded[place].timestamp for place in places.tolist()])
+        timestamp_us = received_at_ns // 1_000
+        timestamp_us[places] = times
     for place in places[times == INVALID_TIMESTAMP].tolist():
         reason = f"not an ISO 8601 time stamp: {decoded[place].timestamp[:64]!r} - at `$.data.timestamp`"
         decoded[place] = Reject(frames[place].data, reason, frames[place].received_at_ns)

@@ -45,6 +45,11 @@ _COMMON_LENGTH: Final = 24
 _DIGITS: Final = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22])
 _MARKS: Final = np.array([4, 7, 10, 13, 16, 19, 23])
 _MARK_BYTES: Final = np.frombuffer(b"--T::.Z", dtype=np.uint8)
+# Where the seconds begin; of these, what is least, how far above that each digit may be, and what it counts.
+_SECONDS_AT: Final = 17
+_LEAST: Final = np.frombuffer(b"00.000Z", dtype=np.uint8)
+_MOST_ABOVE: Final = np.array([5, 9, 0, 9, 9, 9, 0], dtype=np.uint8)
+_COUNTS_US: Final = np.array([10_000_000, 1_000_000, 0, 100_000, 10_000, 1_000, 0], dtype=np.int64)
 
 
 def parse_timestamps(texts: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -68,7 +73,11 @@ def parse_timestamps(texts: Sequence[str]) -> npt.NDArray[np.int64]:
     """
     if texts and set(map(len, texts)) == {_COMMON_LENGTH}:
         with suppress(ValueError):  # not ASCII, or a date that there is not
-            return _parse_common(np.array(texts, dtype="S24"))
+            table = np.frombuffer("".join(texts).encode("ascii"), dtype=np.uint8).reshape(-1, _COMMON_LENGTH)
+            # Those that come at once are mostly of the same minute, which then need be read but once.
+            if (table[:, :_SECONDS_AT] == table[0, :_SECONDS_AT]).all():
+                return _parse_seconds(table)
+            return _parse_common(table)
     return np.fromiter((_parse_one(text) for text in texts), dtype=np.int64, count=len(texts))
 
 
@@ -131,13 +140,23 @@ def duration_parts(text: str) -> tuple[int | None, float]:
     return (sign * int(months), total) if months.is_integer() else (None, math.nan)
 
 
-def _parse_common(texts: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
-    table = texts.view(np.uint8).reshape(len(texts), _COMMON_LENGTH)
+def _parse_seconds(table: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Parse common stamps of one minute, shape (n, 24)."""
+    above = table[:, _SECONDS_AT:] - _LEAST
+    if (above > _MOST_ABOVE).any():
+        raise ValueError
+    minute = np.concatenate([table[:1, :_SECONDS_AT], _LEAST[np.newaxis]], axis=1)
+    return np.asarray(_parse_common(minute) + above @ _COUNTS_US)
+
+
+def _parse_common(table: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Parse common stamps, shape (n, 24)."""
     digits = table[:, _DIGITS] - ord("0")
     # numpy reads more than this one shape, and knows a year 0.
     if (digits > 9).any() or (table[:, _MARKS] != _MARK_BYTES).any() or not digits[:, :4].any(axis=1).all():
         raise ValueError
-    return texts.astype("S23").astype("datetime64[us]").astype(np.int64)
+    texts = np.ascontiguousarray(table[:, :-1]).view("S23")[:, 0]
+    return texts.astype("datetime64[us]").astype(np.int64)
 
 
 def _parse_one(text: str) -> int:

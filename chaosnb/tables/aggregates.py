@@ -31,7 +31,8 @@ __all__ = [
 
 _SECOND_US: Final = 1_000_000
 _WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
-_FLUSH_EVENTS: Final = 2_000
+# Few enough that they are still in the processor's cache.
+_FLUSH_EVENTS: Final = 1_000
 _MOST_BUCKETS: Final = 1_000
 _MOST_AGENTS: Final = 10_000
 # Where an agent is named with its personality.
@@ -62,14 +63,11 @@ class Throughput:
     def update(self, batch: Batch) -> None:
         """Add the metrics and blocks of a batch."""
         if metrics := batch.rows.get("network_metrics"):
-            reported = [event.tps for event in metrics.events]
-            ones = np.ones(len(reported))
-            self._sums.add(metrics.timestamp_us, np.column_stack([reported, ones, 0 * ones]))
+            reported = np.array([event.tps for event in metrics.events], dtype=float)
+            self._sums.add(metrics.timestamp_us, {0: reported, 1: np.ones(len(reported))})
         if blocks := batch.rows.get("block_proposal"):
             transactions = np.array([len(event.transactions) for event in blocks.events], dtype=float)
-            self._sums.add(
-                blocks.timestamp_us, np.column_stack([0 * transactions, 0 * transactions, transactions])
-            )
+            self._sums.add(blocks.timestamp_us, {2: transactions})
 
     def merge(self, other: Throughput) -> None:
         """Add all that another one holds."""
@@ -121,9 +119,8 @@ class LabelCounts:
     def update(self, batch: Batch) -> None:
         """Add the events of a batch."""
         if rows := batch.rows.get(self._table):
-            codes_of, labels = self._codes, self._read(rows.events)
-            codes = np.fromiter([codes_of[label] for label in labels], dtype=np.int64, count=len(labels))
-            self._sums.count(rows.timestamp_us, codes)
+            codes = bytes(map(self._codes.__getitem__, self._read(rows.events)))
+            self._sums.count(rows.timestamp_us, np.frombuffer(codes, dtype=np.uint8))
 
     def merge(self, other: LabelCounts) -> None:
         """Add all that another one holds."""
@@ -271,8 +268,9 @@ class Aggregates:
         for name, (read_id, read_personality) in _ACTORS.items():
             # Agents without end, which a node can make up, are not kept.
             if len(self._personalities) < _MOST_AGENTS and (actors := joined.rows.get(name)):
-                pairs = zip(read_id(actors.events), read_personality(actors.events), strict=True)
-                self._personalities.update(pairs)
+                ids, personalities = read_id(actors.events), read_personality(actors.events)
+                if list(map(self._personalities.get, ids)) != personalities:  # which is quickly told
+                    self._personalities.update(zip(ids, personalities, strict=True))
 
 
 def as_frame(columns: Columns) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -38,24 +39,28 @@ class BucketSums:
         self._sums = np.zeros((_FIRST_CAPACITY, series))
         self._size = 0
 
-    def add(self, timestamp_us: npt.NDArray[np.int64], values: npt.NDArray[np.floating]) -> None:
-        """Add values, shape (n, series), at these times, shape (n,)."""
-        buckets, place = np.unique(timestamp_us // _SECOND_US, return_inverse=True)
-        sums = [np.bincount(place, column, len(buckets)) for column in values.T]
-        self._add_buckets(buckets, np.column_stack(sums).astype(np.float64))
+    def add(
+        self, timestamp_us: npt.NDArray[np.int64], columns: Mapping[int, npt.NDArray[np.floating]]
+    ) -> None:
+        """Add values, each shape (n,), to some of the series at these times, shape (n,)."""
+        buckets, place = _buckets_of(timestamp_us)
+        came = np.bincount(place, minlength=len(buckets)).astype(np.bool_)
+        sums = np.zeros((len(buckets), self._sums.shape[1]))
+        for series, values in columns.items():
+            sums[:, series] = np.bincount(place, values, len(buckets))
+        self._add_buckets(buckets[came], sums[came])
 
-    def count(self, timestamp_us: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> None:
+    def count(self, timestamp_us: npt.NDArray[np.int64], codes: npt.NDArray[np.integer]) -> None:
         """Add 1 to the series `codes`, shape (n,), at these times, shape (n,)."""
-        seconds = timestamp_us // _SECOND_US
-        first, series = int(seconds.min()), self._sums.shape[1]
-        span = int(seconds.max()) - first + 1
-        if span > _SPAN_S:
-            buckets, place = np.unique(seconds, return_inverse=True)
-        else:  # which saves the sorting
-            buckets, place = np.arange(first, first + span), seconds - first
+        series = self._sums.shape[1]
+        first, last = int(timestamp_us.min()) // _SECOND_US, int(timestamp_us.max()) // _SECOND_US
+        if first == last:  # as is usual for a batch, and quicker
+            self._add_buckets(np.array([first]), np.bincount(codes, minlength=series)[np.newaxis])
+            return
+        buckets, place = _buckets_of(timestamp_us)
         counts = np.bincount(place * series + codes, minlength=len(buckets) * series).reshape(-1, series)
         came = counts.any(axis=1)
-        self._add_buckets(buckets[came], counts[came].astype(np.float64))
+        self._add_buckets(buckets[came], counts[came])
 
     def merge(self, other: BucketSums) -> None:
         """Add all that another one holds."""
@@ -78,29 +83,60 @@ class BucketSums:
         starts = np.flatnonzero(np.concatenate([[True], coarse[1:] != coarse[:-1]]))
         return coarse[starts], np.add.reduceat(self._sums[low:high], starts, axis=0)
 
-    def _add_buckets(self, buckets: npt.NDArray[np.int64], sums: npt.NDArray[np.float64]) -> None:
+    def _add_buckets(self, buckets: npt.NDArray[np.int64], sums: npt.NDArray[Any]) -> None:
+        if not len(buckets):
+            return
+        last = self._size - 1
+        # Nearly all that comes belongs to the last bucket, or after it.
+        if self._size and buckets[0] == self._bucket[last]:
+            self._sums[last] += sums[0]
+            buckets, sums = buckets[1:], sums[1:]
+        elif self._size and buckets[0] < self._bucket[last]:
+            buckets, sums = self._add_to_known(buckets, sums)
+        self._insert(buckets, sums)
+
+    def _add_to_known(
+        self, buckets: npt.NDArray[np.int64], sums: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+        """Add to the buckets that there are; return the others."""
         place = np.searchsorted(self._bucket[: self._size], buckets)
         known = place < self._size
         known[known] = self._bucket[place[known]] == buckets[known]
         self._sums[place[known]] += sums[known]
-        if known.all():
+        return buckets[~known], sums[~known]
+
+    def _insert(self, buckets: npt.NDArray[np.int64], sums: npt.NDArray[Any]) -> None:
+        """Add buckets that there are not yet, in order of time."""
+        if not len(buckets):
             return
-        new_buckets, new_sums, new_place = buckets[~known], sums[~known], place[~known]
-        size = self._size + len(new_buckets)
+        size = self._size + len(buckets)
         if size > len(self._bucket):
             self._bucket = np.concatenate([self._bucket, np.zeros(size, dtype=np.int64)])
             self._sums = np.concatenate([self._sums, np.zeros((size, self._sums.shape[1]))])
-        if new_place[0] < self._size:
-            self._bucket[:size] = np.insert(self._bucket[: self._size], new_place, new_buckets)
-            self._sums[:size] = np.insert(self._sums[: self._size], new_place, new_sums, axis=0)
+        if self._size and buckets[0] < self._bucket[self._size - 1]:
+            place = np.searchsorted(self._bucket[: self._size], buckets)
+            self._bucket[:size] = np.insert(self._bucket[: self._size], place, buckets)
+            self._sums[:size] = np.insert(self._sums[: self._size], place, sums, axis=0)
         else:
-            self._bucket[self._size : size] = new_buckets
-            self._sums[self._size : size] = new_sums
+            self._bucket[self._size : size] = buckets
+            self._sums[self._size : size] = sums
         self._size = size
         if size > _MOST_BUCKETS:
             old = size - _MOST_BUCKETS * 3 // 4
             self._bucket, self._sums = self._bucket[old:size].copy(), self._sums[old:size].copy()
             self._size = size - old
+
+
+def _buckets_of(
+    timestamp_us: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return seconds in order, among them all that these times are of, and the place of each time's."""
+    seconds = timestamp_us // _SECOND_US
+    first = int(seconds.min())
+    span = int(seconds.max()) - first + 1
+    if span > _SPAN_S:
+        return np.unique(seconds, return_inverse=True)
+    return np.arange(first, first + span), seconds - first  # which saves the sorting
 
 
 def bucket_times(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.datetime64]:

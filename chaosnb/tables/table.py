@@ -22,7 +22,8 @@ from chaosnb.tables.columns import FixedColumn, GrowableColumn, list_array, make
 
 __all__ = ["Table"]
 
-_FLUSH_ROWS: Final = 1024
+# Few enough that their messages are still in the processor's cache.
+_FLUSH_ROWS: Final = 512
 
 
 class Table:
