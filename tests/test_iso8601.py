@@ -155,6 +155,28 @@ def test_many_at_once_are_read_as_one_by_one(stamps: list[tuple[str, int]]) -> N
     assert parse_timestamps([*texts, "2024-01-01T00:00Z"]).tolist() == [*expected, NEW_YEAR_2024]
 
 
+@given(
+    st.lists(st.integers(0, 59_999), min_size=1, max_size=20), st.integers(0, 19), st.sampled_from("0:69/Zx")
+)
+@settings(max_examples=100, deadline=None)
+def test_stamps_of_one_minute_are_read_as_one_by_one(millis: list[int], place: int, wrong: str) -> None:
+    """Those of one minute, which are read together, are right; so are all beside one that is no stamp."""
+    minute_us = NEW_YEAR_2024 + 59 * 60_000_000
+    expected = [minute_us + milli * 1_000 for milli in millis]
+    texts = [format_timestamp(epoch_us) for epoch_us in expected]
+    assert parse_timestamps(texts).tolist() == expected
+    for at in range(17, 24):
+        spoilt = list(texts)
+        text = spoilt[place % len(texts)]
+        spoilt[place % len(texts)] = text[:at] + wrong + text[at + 1 :]
+        assert parse_timestamps(spoilt).tolist() == [_alone(text) for text in spoilt]
+
+
+def _alone(text: str) -> int:
+    """Read a stamp in the company of one of another minute, and so not with those of its own."""
+    return int(parse_timestamps([text, "1970-01-01T00:00:00.000Z"])[0])
+
+
 @given(st.lists(st.text(max_size=30) | near_stamps().map(lambda pair: pair[0]), max_size=6))
 @settings(max_examples=100, deadline=None)
 def test_any_text_is_read_in_a_list_as_by_itself(texts: list[str]) -> None:
