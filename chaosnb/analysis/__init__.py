@@ -18,10 +18,12 @@ feed figures that equal live plots bit for bit, from what a stream holds in memo
 from chaosnb.analysis.agreement import agreement_clusters, vote_agreement
 from chaosnb.analysis.ballots import approval_rate, double_votes, valid_votes
 from chaosnb.analysis.discussion import discussion_volume, sentiment_index, sentiment_lead
+from chaosnb.analysis.drifts import cusum, drift
 from chaosnb.analysis.intervals import wilson_interval
 from chaosnb.analysis.lineage import forks, main_chain, orphans, stale_blocks
 from chaosnb.analysis.production import block_intervals, height_progress, throughput
 from chaosnb.analysis.spells import alliance_churn, alliance_edges, alliance_graph, alliance_spells
+from chaosnb.analysis.turnout import participation, vote_distribution
 
 __all__ = [
     "agreement_clusters",
@@ -31,17 +33,21 @@ __all__ = [
     "alliance_spells",
     "approval_rate",
     "block_intervals",
+    "cusum",
     "discussion_volume",
     "double_votes",
+    "drift",
     "forks",
     "height_progress",
     "main_chain",
     "orphans",
+    "participation",
     "sentiment_index",
     "sentiment_lead",
     "stale_blocks",
     "throughput",
     "valid_votes",
     "vote_agreement",
+    "vote_distribution",
     "wilson_interval",
 ]
