@@ -17,10 +17,14 @@ feed figures that equal live plots bit for bit, from what a stream holds in memo
 
 from chaosnb.analysis.agreement import agreement_clusters, vote_agreement
 from chaosnb.analysis.ballots import approval_rate, double_votes, valid_votes
+from chaosnb.analysis.blocs import alliance_cohesion
 from chaosnb.analysis.discussion import discussion_volume, sentiment_index, sentiment_lead
 from chaosnb.analysis.drifts import cusum, drift
+from chaosnb.analysis.drivers import vote_drivers
 from chaosnb.analysis.intervals import wilson_interval
 from chaosnb.analysis.lineage import forks, main_chain, orphans, stale_blocks
+from chaosnb.analysis.meme_votes import meme_effect
+from chaosnb.analysis.memes import meme_influence, meme_references, meme_spread, meme_tags
 from chaosnb.analysis.production import block_intervals, height_progress, throughput
 from chaosnb.analysis.spells import alliance_churn, alliance_edges, alliance_graph, alliance_spells
 from chaosnb.analysis.turnout import participation, vote_distribution
@@ -28,6 +32,7 @@ from chaosnb.analysis.turnout import participation, vote_distribution
 __all__ = [
     "agreement_clusters",
     "alliance_churn",
+    "alliance_cohesion",
     "alliance_edges",
     "alliance_graph",
     "alliance_spells",
@@ -40,6 +45,11 @@ __all__ = [
     "forks",
     "height_progress",
     "main_chain",
+    "meme_effect",
+    "meme_influence",
+    "meme_references",
+    "meme_spread",
+    "meme_tags",
     "orphans",
     "participation",
     "sentiment_index",
@@ -49,5 +59,6 @@ __all__ = [
     "valid_votes",
     "vote_agreement",
     "vote_distribution",
+    "vote_drivers",
     "wilson_interval",
 ]

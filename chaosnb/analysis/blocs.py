@@ -1,0 +1,153 @@
+"""Alliances at the vote: whether their members vote as one."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from chaosnb.analysis.frames import Frame, fetch, first, give, take
+from chaosnb.analysis.intervals import quantile
+from chaosnb.analysis.spells import standing
+
+__all__ = ["alliance_cohesion", "allied_at"]
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+def alliance_cohesion(
+    votes: Frame, updates: Frame, *, overall: bool = False, confidence: float = 0.95
+) -> Frame:
+    """Return how much the members of alliances vote alike, against others on the same blocks.
+
+    On a block, the agreement of an alliance is the share of pairs of its members that vote the same; that of
+    the others is the share of pairs of a member and one who is not in it that do. Their difference, averaged
+    over blocks, is the bloc's lift; its interval is the mean ± z standard errors over blocks, for blocks are
+    drawn anew and pairs are not. What makes a block easy or hard to approve is the same for both, so it
+    cancels out. Cohesion is Rice's index |approve − reject| / (approve + reject) of an alliance's votes [1]_,
+    averaged over blocks.
+
+    Parameters
+    ----------
+    votes : frame
+        The table `block_validation`; a second vote of a validator on a block does not count, nor do votes
+        that neither approve nor reject.
+    updates : frame
+        The table `alliance_update`; who is a member when is told by `alliance_spells`.
+    overall : bool
+        Whether to give one row for all alliances together (`alliance_id` is empty then), instead of one each.
+    confidence : float
+        How sure to be that the lift lies between `low` and `high`, between 0 and 1.
+
+    Returns
+    -------
+    frame
+        Highest lift first: `alliance_id`, `blocks` on which at least two members and another voted,
+        `cohesion`, `agreement`, `others`, `lift`, `low` and `high`, which need two blocks. An alliance that
+        never voted so has no row.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no frame, lacks a column, or the two are of different kinds.
+
+    Notes
+    -----
+    Votes lost in a gap make intervals wider. An update lost in a gap counts the wrong agents as members,
+    which draws the lift towards 0. Who is alike may ally: a lift is no proof that members follow each other;
+    `vote_drivers` estimates how often they copy their leader.
+
+    References
+    ----------
+    .. [1] S. A. Rice (1928). Quantitative Methods in Politics. Knopf.
+
+    Examples
+    --------
+    >>> members = [[{"id": "a", "role": "leader"}, {"id": "b", "role": "member"}]]
+    >>> updates = {"timestamp": pd.to_datetime(["2026-01-01"]), "alliance_id": "u", "members": members}
+    >>> of = {"timestamp": pd.to_datetime(["2026-01-02"] * 6), "block_hash": list("ggghhh")}
+    >>> said = ["approve", "approve", "reject", "reject", "reject", "approve"]
+    >>> votes = pd.DataFrame({**of, "validator_id": list("abcabc"), "decision": said})
+    >>> found = alliance_cohesion(votes, pd.DataFrame({**updates, "duration": "P1W"}))
+    >>> found[["alliance_id", "blocks", "cohesion", "agreement", "others", "lift"]].to_numpy().tolist()
+    [['u', 2, 1.0, 1.0, 0.0, 1.0]]
+    """
+    z = quantile(confidence)
+    names = ("timestamp", "block_hash", "validator_id", "decision")
+    cast = fetch(
+        first(take(votes, "block_validation", *names, optional=["seq"]), ["block_hash", "validator_id"])
+    )
+    decision = cast["decision"].astype("str").to_numpy(object)
+    cast = cast[(decision == "approve") | (decision == "reject")]
+    take(updates, "alliance_update", "alliance_id", beside=votes)
+    members = standing(updates)
+    yes = (cast["decision"] == "approve").to_numpy(np.float64)
+    block = pd.factorize(cast["block_hash"])[0]
+    vote, member = allied_at(
+        cast["validator_id"].astype("str").to_numpy(object), cast["t_us"].to_numpy(np.int64), members
+    )
+    alliance, ids = pd.factorize(members["alliance_id"])
+    cell = pd.DataFrame({"alliance": alliance[member], "block": block[vote], "yes": yes[vote]})
+    inside = cell.groupby(["alliance", "block"])["yes"].agg(["size", "sum"]).reset_index()
+    all_n, all_yes = np.bincount(block), np.bincount(block, yes)
+    n, k = inside["size"].to_numpy(np.float64), inside["sum"].to_numpy(np.float64)
+    at = inside["block"].to_numpy(np.int64)
+    rest_n, rest_k = all_n[at] - n, all_yes[at] - k
+    used = (n >= 2) & (rest_n >= 1)
+    n, k, rest_n, rest_k = n[used], k[used], rest_n[used], rest_k[used]
+    parts = pd.DataFrame(
+        {
+            "alliance": -1 if overall else inside["alliance"].to_numpy(np.int64)[used],
+            "block": at[used],
+            "cohesion": np.abs(2 * k - n) / n,
+            "agreement": (k * (k - 1) + (n - k) * (n - k - 1)) / (n * (n - 1)),
+            "others": (k * rest_k + (n - k) * (rest_n - rest_k)) / (n * rest_n),
+        }
+    )
+    # Alliances on the same block are not independent: the block is what is drawn.
+    parts = parts.groupby(["alliance", "block"], as_index=False).mean()
+    parts["lift"] = parts["agreement"] - parts["others"]
+    grouped = parts.groupby("alliance")
+    found = grouped[["cohesion", "agreement", "others", "lift"]].mean().reset_index()
+    blocks = grouped.size().to_numpy(np.int64)
+    reach = z * grouped["lift"].std().to_numpy(np.float64) / np.sqrt(blocks)
+    labels = np.array([*map(str, ids), ""], dtype=object)[found.pop("alliance").to_numpy(np.int64)]
+    found.insert(0, "alliance_id", pd.Series(labels, dtype="str"))
+    found.insert(1, "blocks", blocks)
+    found = found.assign(low=found["lift"] - reach, high=found["lift"] + reach)
+    return give(found.sort_values(["lift", "alliance_id"], ascending=[False, True]), votes)
+
+
+def allied_at(
+    agents: npt.NDArray[np.object_], times_us: Integers, members: pd.DataFrame
+) -> tuple[Integers, Integers]:
+    """Return which memberships stood for agents at moments: places of the moments, and of the memberships.
+
+    Parameters
+    ----------
+    agents, times_us : numpy.ndarray
+        Who, and when in microseconds since 1970.
+    members : pandas.DataFrame
+        What `chaosnb.analysis.spells.standing` gives.
+
+    Examples
+    --------
+    >>> members = pd.DataFrame({"agent_id": ["a"], "start_us": [10], "end_us": [20]})
+    >>> found = allied_at(np.array(["b", "a", "a", "a"], object), np.array([15, 9, 10, 20]), members)
+    >>> [places.tolist() for places in found]
+    [[2], [0]]
+    """
+    codes, _ = pd.factorize(np.concatenate([agents, members["agent_id"].to_numpy(object)]))
+    who, member = codes[: len(agents)], codes[len(agents) :]
+    moments, rank = np.unique(times_us, return_inverse=True)
+    key = who * (len(moments) + 1) + rank
+    order = np.argsort(key, kind="stable")
+    begin, end = (
+        np.searchsorted(key[order], member * (len(moments) + 1) + np.searchsorted(moments, members[name]))
+        for name in ("start_us", "end_us")
+    )
+    counts = np.maximum(end - begin, 0)
+    owner = np.repeat(np.arange(len(members)), counts)
+    step = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(order[begin[owner] + step], np.int64), owner.astype(np.int64)

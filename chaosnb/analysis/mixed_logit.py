@@ -1,0 +1,262 @@
+"""Logistic regression with a hidden cause for each group, such as the quality of a block that nobody sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Fit", "Observations", "fit"]
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+_NODES: Final = 11
+_PRIOR_SD: Final = 3.0
+_MOST_STEPS: Final = 100
+_LONGEST_STEP: Final = 0.5
+_CLOSE: Final = 1e-8
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Yes-or-no outcomes in groups, n of them, in order of their groups.
+
+    Attributes
+    ----------
+    outcome : numpy.ndarray
+        1 or 0.
+    group : numpy.ndarray
+        0, 1, 2, … without a hole.
+    level : numpy.ndarray
+        Whose outcome it is, 0, 1, 2, …: each has an intercept of its own.
+    kind : numpy.ndarray
+        0, 1, …: on each kind the hidden cause has an influence of its own.
+    covariates : numpy.ndarray
+        Shape (n, p).
+    """
+
+    outcome: Floats
+    group: Integers
+    level: Integers
+    kind: Integers
+    covariates: Floats
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `fit` found; all in logits.
+
+    Attributes
+    ----------
+    intercepts : numpy.ndarray
+        Of each level.
+    coefficients : numpy.ndarray
+        Of each covariate.
+    loadings : numpy.ndarray
+        What one standard deviation of the hidden cause does to each kind.
+    covariance : numpy.ndarray
+        Of intercepts, coefficients and loadings, in this order.
+    nodes : numpy.ndarray
+        Values of the hidden cause, in standard deviations.
+    posterior : numpy.ndarray
+        How likely each of them is for each group, shape (groups, nodes).
+    converged : bool
+    """
+
+    intercepts: Floats
+    coefficients: Floats
+    loadings: Floats
+    covariance: Floats
+    nodes: Floats
+    posterior: Floats
+    converged: bool
+
+    @property
+    def errors(self) -> Floats:
+        """The standard errors of the coefficients."""
+        first = len(self.intercepts)
+        variance = np.diag(self.covariance)[first : first + len(self.coefficients)]
+        return np.sqrt(np.maximum(variance, 0.0))
+
+
+def fit(seen: Observations) -> Fit:
+    r"""Fit P(outcome = 1) = logistic(intercept of its level + covariates · coefficients + loading × hidden).
+
+    The hidden cause is one standard normal number for each group, which is integrated out by Gauss–Hermite
+    quadrature with 11 nodes; the likelihood is maximised by Newton's method [1]_. Several kinds of outcomes
+    that share the hidden cause (what is said of a block, and how it is voted on) are modelled jointly, as by
+    [2]_; the hidden cause is taken to push all kinds in the same direction, which settles which of two
+    solutions is meant. Intercepts have a weak prior (normal around 0, standard deviation 3 logits), so that
+    who always says yes has one.
+
+    References
+    ----------
+    .. [1] C. E. McCulloch, S. R. Searle, J. M. Neuhaus (2008). Generalized, Linear, and Mixed Models. Wiley.
+    .. [2] C. E. McCulloch (2008). Joint modelling of mixed outcome types using latent variables. Statistical
+       Methods in Medical Research 17 (1), 53–73. doi:10.1177/0962280207081240
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(1)
+    >>> group, treated = np.repeat(np.arange(400), 10), random.integers(0, 2, 4000)
+    >>> chance = 1 / (1 + np.exp(-treated - random.normal(size=400)[group]))
+    >>> no = np.zeros(4000, np.int64)
+    >>> seen = Observations(random.uniform(size=4000) < chance, group, no, no, treated[:, None] * 1.0)
+    >>> found = fit(seen)
+    >>> bool(abs(found.coefficients[0] - 1) < 2 * found.errors[0]), found.loadings.round(1).tolist()
+    (True, [1.0])
+    """
+    model = _Model(seen)
+    # The covariates come in from a start in which the hidden cause explains all: else Newton's method may
+    # end where it pushes one kind against the other.
+    alone = _Model(
+        Observations(seen.outcome, seen.group, seen.level, seen.kind, np.zeros((len(seen.outcome), 0)))
+    )
+    start = np.concatenate([np.zeros(model.levels), np.full(model.kinds, 0.5)])
+    first, _ = alone.climb(start)
+    levels, covariates = model.levels, model.covariates
+    start = np.concatenate([first[:levels], np.zeros(covariates), np.abs(first[levels:])])
+    found, converged = model.climb(start)
+    return model.told(found, converged)
+
+
+class _Model:
+    """The likelihood of observations, by levels, covariates and loadings; with its slope and curvature."""
+
+    def __init__(self, seen: Observations) -> None:
+        self._seen = seen
+        self._sign = 2.0 * seen.outcome - 1.0
+        self._first = np.flatnonzero(np.diff(seen.group, prepend=-1))
+        self.levels = int(seen.level.max(initial=-1)) + 1
+        self.kinds = int(seen.kind.max(initial=-1)) + 1
+        self.covariates = seen.covariates.shape[1]
+        self._groups = len(self._first)
+        self._size = self.levels + self.covariates + self.kinds
+        self.nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+        self._log_weights = np.log(weights / weights.sum())
+        self._precision = np.zeros(self._size)
+        self._precision[: self.levels] = 1 / _PRIOR_SD**2
+        # A level that nobody has keeps its prior; a covariate that never varies would have no maximum.
+        used = np.concatenate(
+            [np.ones(self.levels, bool), np.any(seen.covariates != 0, axis=0), np.ones(self.kinds, bool)]
+        )
+        self._precision[~used] = 1.0
+
+    def climb(self, start: Floats) -> tuple[Floats, bool]:
+        """Return where the likelihood is highest, and whether that was reached."""
+        at = start
+        value, slope, curvature, _ = self.look(at)
+        for _ in range(_MOST_STEPS):
+            step = _step(slope, curvature)
+            # Not far at once, or it would leap over to the other solution.
+            length = min(1.0, _LONGEST_STEP / max(float(np.abs(step).max()), 1e-9))
+            while (ahead := self.value(at + length * step)) < value - 1e-9 and length > 1e-4:
+                length /= 2
+            if ahead < value - 1e-9:
+                return at, False
+            at = at + length * step
+            gain = float(slope @ step)
+            value, slope, curvature, _ = self.look(at)
+            if gain < _CLOSE:
+                return at, True
+        return at, False
+
+    def told(self, at: Floats, converged: bool) -> Fit:
+        """Return parameters with their names, and what goes with them."""
+        _, _, curvature, posterior = self.look(at)
+        first_kind = self.levels + self.covariates
+        return Fit(
+            intercepts=at[: self.levels],
+            coefficients=at[self.levels : first_kind],
+            loadings=at[first_kind:],
+            covariance=np.asarray(np.linalg.pinv(-curvature), np.float64),
+            nodes=self.nodes,
+            posterior=posterior,
+            converged=converged,
+        )
+
+    def value(self, at: Floats) -> float:
+        """Return the log-likelihood with the prior's part."""
+        whole, _ = self._by_node(self._log_odds(at))
+        return float(whole.sum() - 0.5 * (self._precision * at**2).sum())
+
+    def look(self, at: Floats) -> tuple[float, Floats, Floats, Floats]:
+        """Return the value, its slope, its curvature, and the posterior of the nodes."""
+        seen, nodes = self._seen, self.nodes
+        log_odds = self._log_odds(at)
+        whole, joint = self._by_node(log_odds)
+        posterior = np.exp(joint - whole[:, None])
+        value = float(whole.sum() - 0.5 * (self._precision * at**2).sum())
+        chance = _logistic(log_odds)
+        rest = seen.outcome[:, None] - chance
+        weight = chance * (1 - chance) * posterior[seen.group]
+        curvature = -self._information(weight) - np.diag(self._precision)
+        scores = np.zeros((self._groups, self._size))
+        for place in range(_NODES):
+            score = self._scores(rest[:, place], float(nodes[place]))
+            part = score * posterior[:, place : place + 1]
+            curvature += part.T @ score
+            scores += part
+        curvature -= scores.T @ scores
+        return value, scores.sum(axis=0) - self._precision * at, curvature, posterior
+
+    def _log_odds(self, at: Floats) -> Floats:
+        seen, levels, covariates = self._seen, self.levels, self.covariates
+        fixed = at[seen.level] + seen.covariates @ at[levels : levels + covariates]
+        loading = at[levels + covariates + seen.kind]
+        return np.asarray(fixed[:, None] + loading[:, None] * self.nodes)
+
+    def _by_node(self, log_odds: Floats) -> tuple[Floats, Floats]:
+        likely = -np.logaddexp(0.0, -self._sign[:, None] * log_odds)
+        joint = np.add.reduceat(likely, self._first, axis=0) + self._log_weights
+        top = joint.max(axis=1, keepdims=True)
+        return top[:, 0] + np.log(np.exp(joint - top).sum(axis=1)), joint
+
+    def _scores(self, rest: Floats, node: float) -> Floats:
+        """Return the slope of each group's likelihood at one node."""
+        seen, size = self._seen, self._size
+        first_kind = self.levels + self.covariates
+        row = seen.group * size
+        flat = np.bincount(row + seen.level, rest, self._groups * size)
+        flat += np.bincount(row + first_kind + seen.kind, rest * node, self._groups * size)
+        score = np.asarray(flat, np.float64).reshape(self._groups, size)
+        if self.covariates:
+            parts = np.add.reduceat(seen.covariates * rest[:, None], self._first, axis=0)
+            score[:, self.levels : first_kind] = parts
+        return score
+
+    def _information(self, weight: Floats) -> Floats:
+        """Return the sum of the outer products of the observations' slopes, each with its weight."""
+        seen, levels, covariates, kinds = self._seen, self.levels, self.covariates, self.kinds
+        plain, once, twice = (weight @ self.nodes**power for power in (0, 1, 2))
+        found = np.zeros((self._size, self._size))
+        a, b = slice(0, levels), slice(levels, levels + covariates)
+        c = slice(levels + covariates, None)
+        np.fill_diagonal(found[a, a], np.bincount(seen.level, plain, levels))
+        cell = seen.level * kinds + seen.kind
+        found[a, c] = np.bincount(cell, once, levels * kinds).reshape(levels, kinds)
+        np.fill_diagonal(found[c, c], np.bincount(seen.kind, twice, kinds))
+        for place in range(covariates):
+            column = seen.covariates[:, place]
+            found[a, levels + place] = np.bincount(seen.level, plain * column, levels)
+            found[levels + place, c] = np.bincount(seen.kind, once * column, kinds)
+        found[b, b] = seen.covariates.T @ (seen.covariates * plain[:, None])
+        lower = np.tril_indices(self._size, -1)
+        found[lower] = found.T[lower]
+        return found
+
+
+def _step(slope: Floats, curvature: Floats) -> Floats:
+    try:
+        np.linalg.cholesky(-curvature)
+        return np.asarray(np.linalg.solve(-curvature, slope), np.float64)
+    except np.linalg.LinAlgError:
+        # Far from the top it may bend upwards in some direction: a short step up the slope.
+        return np.asarray(slope / (np.abs(np.diag(curvature)) + 1.0))
+
+
+def _logistic(log_odds: Floats) -> Floats:
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * log_odds)))
