@@ -1,4 +1,4 @@
-"""The command line: ``python -m chaosnb devnet``, ``record``, ``info``, ``verify`` and ``repair``."""
+"""The command line: ``python -m chaosnb devnet``, ``record``, ``serve``, ``info``, ``verify``, ``repair``."""
 
 from __future__ import annotations
 
@@ -44,6 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     devnet.set_defaults(run=_run_devnet)
     _add_record(commands.add_parser("record", help="record what a node sends, until interrupted"))
+    serve = commands.add_parser("serve", help="be a node that sends what was recorded, until interrupted")
+    serve.add_argument("recording", type=Path)
+    serve.add_argument("--port", type=int, default=3000, help="0 takes a free one (default: %(default)s)")
+    serve.add_argument(
+        "--speed",
+        type=_speed,
+        default=1.0,
+        help='how many times as fast as it came, or "max" (default: %(default)s)',
+    )
+    serve.set_defaults(run=_run_serve)
     for name, run, help in (
         ("info", _run_info, "say what is in a recording"),
         ("verify", _run_verify, "read all of a recording; the exit code is 1 if it is damaged"),
@@ -83,6 +93,15 @@ def _add_record(record: argparse.ArgumentParser) -> None:
     record.add_argument("--allow-insecure", action="store_true", help="use plain ws:// to another machine")
     record.add_argument("--quiet", action="store_true", help="say nothing of how it goes")
     record.set_defaults(run=_run_record)
+
+
+def _speed(text: str) -> float | None:
+    from chaosnb.playback import check_speed
+
+    try:
+        return None if text == "max" else check_speed(float(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is no speed such as 1 or 10, or "max"') from None
 
 
 def _size(text: str) -> int:
@@ -139,6 +158,23 @@ def _run_record(options: argparse.Namespace) -> None:
     asyncio.run(record())
     if is_terminal and not options.quiet:
         print(file=sys.stderr)
+
+
+def _run_serve(options: argparse.Namespace) -> None:
+    from chaosnb.serving import ServedRecording
+
+    def report(line: str) -> None:
+        print(line, flush=True)
+
+    serving = ServedRecording(options.recording, port=options.port, speed=options.speed, report=report)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with serving:
+        report(f"{options.recording} is served at {serving.url}, from the first client on; Ctrl-C ends it")
+        while not stopped.wait(0.2):
+            if serving.failure is not None:
+                raise serving.failure
 
 
 def _run_info(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@
     ├── TransportError        the link to the node could not be made, or broke
     ├── InsecureConnectionError  the way to the node is not encrypted, and nothing was sent
     ├── DebugError            the node's debug endpoint did not answer as it should
-    ├── DevnetError           the simulated node could not be started
+    ├── DevnetError           a node on this machine could not be started
     ├── MissingExtraError     an optional package is needed that is not installed
     ├── MissingColumnsError   a frame lacks columns that an analysis needs (also a ValueError)
     ├── ExportError           a table could not be written
@@ -160,7 +160,7 @@ class DebugError(ChaosnbError):
 
 
 class DevnetError(ChaosnbError):
-    """The simulated node could not be started."""
+    """The simulated node, or one that serves a recording, could not be started."""
 
 
 class MissingExtraError(ChaosnbError):

@@ -54,9 +54,12 @@ ROOMS = {
     "playback": room(f"{PIPELINE} pump live"),
     "opening": room(f"{PIPELINE} endpoint pump live playback", lazily="notebook"),
     "recording": room(f"{PIPELINE} endpoint opening"),
+    "serving": room("text errors protocol ingest tables store devnet"),
     "iterator": room("errors protocol ingest endpoint"),
     "notebook": room(f"{PIPELINE} analysis figures live"),
-    "cli": room(f"{PIPELINE} analysis figures live opening recording notebook devnet __init__"),
+    "cli": room(
+        f"{PIPELINE} analysis figures live opening recording serving playback notebook devnet __init__"
+    ),
     "__main__": room("cli"),
     "__init__": room(f"{PIPELINE} analysis devnet live opening playback iterator", lazily="notebook figures"),
 }

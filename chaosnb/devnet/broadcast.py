@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
 from typing import Final
 
-from chaosnb.devnet.connections import Client
+from chaosnb.devnet.audience import Audience
 from chaosnb.devnet.emitter import Emitter
 from chaosnb.devnet.model import Model
 from chaosnb.devnet.sent import Recorder
@@ -16,7 +15,6 @@ __all__ = ["Broadcast"]
 
 _TICK_S: Final = 0.025
 _SLICE_EVENTS: Final = 256
-_LOW_WATER_FRAMES: Final = 256
 
 
 class Broadcast:
@@ -35,8 +33,8 @@ class Broadcast:
         Seconds of event time per second; None: as fast as clients take it.
     duration_us : int or None
         End of the events, in microseconds of event time.
-    clients : callable
-        Returns the present clients.
+    audience : Audience
+        The clients.
     """
 
     def __init__(
@@ -48,30 +46,23 @@ class Broadcast:
         rate: float,
         speed: float | None,
         duration_us: int | None,
-        clients: Callable[[], Collection[Client]],
+        audience: Audience,
     ) -> None:
         self._model = model
         self._emitter = emitter
         self._recorder = recorder
         self._speed = speed
         self._duration_us = duration_us
-        self._clients = clients
+        self._audience = audience
         # The loop must come round often, so that a slice holds a few hundred events at most.
         self._slice_us = max(1, int(_SLICE_EVENTS / rate * 1e6))
         self._began_ns: int | None = None
-        self._changed = asyncio.Event()
-
-    def notice(self) -> None:
-        """Take note that a client has subscribed, has taken frames, or is gone."""
-        self._changed.set()
 
     async def run(self) -> None:
         """Run to the end of the events; returns once every client has what it is due."""
-        self._changed = asyncio.Event()  # belongs to the loop that runs now
+        self._audience.begin()
         await (self._run_freely() if self._speed is None else self._run_by_clock(self._speed))
-        for client in list(self._clients()):
-            client.release()
-        await self._until(lambda: all(not client.backlog for client in self._clients()))
+        await self._audience.finish()
 
     async def _run_by_clock(self, speed: float) -> None:
         if self._began_ns is None:
@@ -85,15 +76,10 @@ class Broadcast:
 
     async def _run_freely(self) -> None:
         while not self._is_over():
-            await self._until(lambda: any(client.wanted for client in self._clients()))
+            await self._audience.subscribed()
             self._advance(self._model.time_us + self._slice_us)
             await asyncio.sleep(0)
-            await self._until(lambda: all(c.backlog <= _LOW_WATER_FRAMES for c in self._clients()))
-
-    async def _until(self, holds: Callable[[], bool]) -> None:
-        while not holds():
-            self._changed.clear()
-            await self._changed.wait()
+            await self._audience.ready()
 
     def _is_over(self) -> bool:
         return self._duration_us is not None and self._model.time_us >= self._duration_us
@@ -101,9 +87,6 @@ class Broadcast:
     def _advance(self, until_us: int) -> None:
         if self._duration_us is not None:
             until_us = min(until_us, self._duration_us)
-        clients = list(self._clients())
-        wanted = frozenset[str]().union(*(client.wanted for client in clients))
-        messages = self._emitter.step(until_us, wanted)
+        messages = self._emitter.step(until_us, self._audience.wanted)
         self._recorder.emit(messages)
-        for client in clients:
-            client.offer(messages)
+        self._audience.offer(messages)

@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
 from chaosnb.devnet.admission import Admission, Refusal
-from chaosnb.devnet.emitter import Emitter
 from chaosnb.devnet.faults import Fault, Faults
+from chaosnb.devnet.feed import Feed
 from chaosnb.devnet.injector import FaultInjector
 from chaosnb.devnet.outbox import Outbox, Policy
 from chaosnb.devnet.outgoing import Outgoing
@@ -42,7 +42,7 @@ class Client:
     policy : Policy
     recorder : Recorder
         Writes down what was sent.
-    emitter : Emitter
+    feed : Feed
         Tells the node's time, and repeats what a client that comes back is due.
     faults : Faults or None
         What goes wrong on the link; None: nothing.
@@ -59,7 +59,7 @@ class Client:
         admission: Admission,
         policy: Policy,
         recorder: Recorder,
-        emitter: Emitter,
+        feed: Feed,
         faults: Faults | None,
         clock_us: Callable[[], int],
         on_change: Callable[[], None],
@@ -68,7 +68,7 @@ class Client:
         self._connection = connection
         self._admission = admission
         self._recorder = recorder
-        self._emitter = emitter
+        self._feed = feed
         self._link = link = recorder.open()
         self._outbox = Outbox(connection, policy=policy, recorder=recorder, link=link, on_change=on_change)
         self._injector = None if faults is None else self._make_injector(faults)
@@ -114,7 +114,7 @@ class Client:
     def offer(self, messages: Sequence[Outgoing]) -> None:
         """Queue the messages that the client wants, or what faults make of them."""
         if self._injector is not None:
-            self._outbox.obey(self._injector.inject(self._emitter.now_us, messages))
+            self._outbox.obey(self._injector.inject(self._feed.now_us, messages))
         elif wanted := self.wanted:
             self._outbox.put([message for message in messages if message.event_type in wanted])
 
@@ -123,7 +123,7 @@ class Client:
         if self._injector is None:
             self._injector = self._make_injector(Faults())
             self._injector.wanted = self._wanted
-        self._outbox.obey(self._injector.strike(self._emitter.now_us, fault))
+        self._outbox.obey(self._injector.strike(self._feed.now_us, fault))
 
     def release(self) -> None:
         """Queue all that faults hold back."""
@@ -149,8 +149,8 @@ class Client:
         return FaultInjector(
             faults,
             connection=self._link.number,
-            since_us=self._emitter.now_us,
-            origin_us=self._emitter.origin_us,
+            since_us=self._feed.now_us,
+            origin_us=self._feed.origin_us,
         )
 
     # -- what comes in
@@ -188,10 +188,8 @@ class Client:
                 if self._public_key is not None:
                     raise Refusal("INVALID_REQUEST", "this connection is authenticated already")
                 self._public_key = self._admission.check(message)
-                # Simulated data must never pass for real, so the node says what it is.
-                await self._answer(
-                    {"type": "auth_success", "connection_id": self.connection_id, "simulated": True}
-                )
+                announcement = {"connection_id": self.connection_id, **self._feed.announcement}
+                await self._answer({"type": "auth_success", **announcement})
             case "subscribe":
                 await self._subscribe(message.get("topics"))
             case other:
@@ -212,7 +210,7 @@ class Client:
         if self._injector is not None:
             self._injector.wanted = self._wanted
         if is_back:
-            self._outbox.put(self._emitter.replay(self._wanted))
+            self._outbox.put(self._feed.replay(self._wanted))
         self._on_change()
 
     async def _answer(self, message: dict[str, Any]) -> None:

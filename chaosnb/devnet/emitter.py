@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -45,6 +45,11 @@ class Emitter:
         self._recent: deque[Outgoing] = deque()
         self._emitted = 0
         self.origin_us: Final = model.start_us + faults.shift_us(0)
+
+    @property
+    def announcement(self) -> dict[str, Any]:
+        """What the node says of itself: simulated data must never pass for real."""
+        return {"simulated": True}
 
     @property
     def now_us(self) -> int:

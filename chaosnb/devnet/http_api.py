@@ -25,7 +25,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 def answer(
     request: Request,
     *,
-    model: Model,
+    model: Model | None,
     connection: Callable[[str], dict[str, Any] | None],
     origins: frozenset[str],
 ) -> Response | None:
@@ -34,8 +34,8 @@ def answer(
     Parameters
     ----------
     request : websockets.http11.Request
-    model : Model
-        The network that is told about.
+    model : Model or None
+        The network that is told about; None: only of connections is told.
     connection : callable
         Returns the record of a connection by its id, or None.
     origins : frozenset of str
@@ -58,17 +58,17 @@ def refusal(status: HTTPStatus) -> Response:
 
 
 def _data(
-    path: str, model: Model, connection: Callable[[str], dict[str, Any] | None]
+    path: str, model: Model | None, connection: Callable[[str], dict[str, Any] | None]
 ) -> dict[str, Any] | None:
+    folder, _, name = path.rpartition("/")
+    if folder == "/debug/ws":
+        return connection(name) if _NAME.fullmatch(name) else None
+    if model is None:
+        return None
     if path == "/network/state":
         return asdict(model.state)
     if path == "/network/agents":
         return _agents(model)
-    folder, _, name = path.rpartition("/")
-    if not _NAME.fullmatch(name):
-        return None
-    if folder == "/debug/ws":
-        return connection(name)
     if folder == "/social/reputation":
         found = [validator for validator in model.validators if validator.id == name]
         return _reputation(found[0], model) if found else None

@@ -10,8 +10,8 @@ from websockets.asyncio.server import ServerConnection
 
 from chaosnb.devnet.admission import Admission
 from chaosnb.devnet.connections import Client
-from chaosnb.devnet.emitter import Emitter
 from chaosnb.devnet.faults import Faults
+from chaosnb.devnet.feed import Feed
 from chaosnb.devnet.outbox import Policy
 from chaosnb.devnet.sent import Recorder
 
@@ -28,7 +28,7 @@ class Registry:
     admission : Admission
     policy : Policy
     recorder : Recorder
-    emitter : Emitter
+    feed : Feed
     faults : Faults or None
         What goes wrong on every link.
     clock_us : callable
@@ -41,14 +41,14 @@ class Registry:
         admission: Admission,
         policy: Policy,
         recorder: Recorder,
-        emitter: Emitter,
+        feed: Feed,
         faults: Faults | None,
         clock_us: Callable[[], int],
     ) -> None:
         self._admission = admission
         self._policy = policy
         self._recorder = recorder
-        self._emitter = emitter
+        self._feed = feed
         self._faults = faults
         self._clock_us = clock_us
         self._clients: dict[str, Client] = {}
@@ -71,7 +71,7 @@ class Registry:
             admission=self._admission,
             policy=self._policy,
             recorder=self._recorder,
-            emitter=self._emitter,
+            feed=self._feed,
             faults=self._faults,
             clock_us=self._clock_us,
             on_change=on_change,

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import errno
 import logging
 import math
 import threading
 import time
-import weakref
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
 from websockets.asyncio.server import ServerConnection
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 
 from chaosnb.devnet.admission import Admission
 from chaosnb.devnet.agents import Parameters, Truth
+from chaosnb.devnet.audience import Audience
 from chaosnb.devnet.broadcast import Broadcast
 from chaosnb.devnet.emitter import Emitter
 from chaosnb.devnet.faults import Cut, Fault, Faults, Flood, Garbage, How, Refuse, Stall
-from chaosnb.devnet.host import Host
-from chaosnb.devnet.http_api import WS_PATH, answer, refusal
-from chaosnb.devnet.listener import Listener
+from chaosnb.devnet.http_api import refusal
 from chaosnb.devnet.model import Model
+from chaosnb.devnet.node import Node
 from chaosnb.devnet.outbox import Policy
 from chaosnb.devnet.refusals import Refusals
 from chaosnb.devnet.registry import Registry
 from chaosnb.devnet.sent import Recorder, Sent
 from chaosnb.devnet.severing import reset
-from chaosnb.errors import DevnetError
 
 __all__ = ["Devnet"]
 
@@ -114,12 +109,6 @@ class Devnet:
                 raise ValueError(f"{name} is {value!r}; it must be a finite number above 0")
         if start is not None and start.tzinfo is None:
             raise ValueError("start has no time zone; give one, such as datetime.UTC")
-        if host not in ("localhost", "::1") and not host.startswith("127."):
-            raise ValueError(
-                f"host={host!r} is not loopback; a simulated node serves this machine: 127.0.0.1"
-            )
-        self._host = host
-        self._port = port
         moment = start if start is not None else datetime.now(UTC)
         self._model = Model(seed, agents, rate, (moment - _EPOCH) // timedelta(microseconds=1), parameters)
         if isinstance(faults, str):
@@ -133,10 +122,11 @@ class Devnet:
             # By the clock a client may pause, since the bounds of its queue hold; full speed waits for it.
             policy=Policy(queue_frames, queue_bytes, patience_s if speed is None else None),
             recorder=self._recorder,
-            emitter=emitter,
+            feed=emitter,
             faults=faults,
             clock_us=_clock_us,
         )
+        audience = Audience(lambda: self._registry.clients)
         self._broadcast = Broadcast(
             self._model,
             emitter=emitter,
@@ -144,12 +134,19 @@ class Devnet:
             rate=rate,
             speed=speed,
             duration_us=None if duration is None else int(duration * 1e6),
-            clients=lambda: self._registry.clients,
+            audience=audience,
         )
         self._finished = threading.Event()
-        self._runner = Host(begin=self._begin, end=self._end, name="chaosnb-devnet", logger=_logger)
-        self._listener = Listener(self._handle, self._answer, _logger)
-        self._beating: asyncio.Task[None] | None = None
+        self._node = Node(
+            host=host,
+            port=port,
+            registry=self._registry,
+            beat=self._beat,
+            notice=audience.notice,
+            logger=_logger,
+            model=self._model,
+            turn_away=self._turn_away,
+        )
 
     # -- life
 
@@ -161,19 +158,12 @@ class Devnet:
         DevnetError
             If the port is in use, or the address cannot be listened on.
         """
-        try:
-            self._runner.start()
-        except DevnetError:
-            raise
-        except Exception as error:
-            raise self._start_error(error) from error
-        _running.add(self)
+        self._node.start()
         return self
 
     def close(self) -> None:
         """Close the node and its connections; does nothing if it is closed. Takes two seconds at most."""
-        self._runner.stop()
-        _running.discard(self)
+        self._node.close()
 
     def wait_finished(self, timeout: float | None = None) -> bool:
         """Wait until `duration` is over and all events of it are handed to the clients.
@@ -199,9 +189,8 @@ class Devnet:
         self.close()
 
     def __repr__(self) -> str:
-        running = "running" if self._runner.is_running else "closed"
-        where = self.url if self._port else f"{self._host}, no port yet"
-        return f"<Devnet {where} (simulated, {running})>"
+        running = "running" if self._node.is_running else "closed"
+        return f"<Devnet {self._node.where} (simulated, {running})>"
 
     # -- what goes wrong when told to
 
@@ -244,19 +233,17 @@ class Devnet:
     @property
     def port(self) -> int:
         """The port; known after the first start."""
-        if not self._port:
-            raise DevnetError("the simulated node has no port yet; call start() first")
-        return self._port
+        return self._node.port
 
     @property
     def url(self) -> str:
         """The WebSocket address."""
-        return f"ws://{self._authority}{WS_PATH}"
+        return self._node.url
 
     @property
     def http_url(self) -> str:
         """The HTTP address, without a path."""
-        return f"http://{self._authority}"
+        return self._node.http_url
 
     @property
     def truth(self) -> Truth:
@@ -278,39 +265,19 @@ class Devnet:
         before_us : int
             Microseconds since the epoch, by the node's clock.
         """
-        if self._runner.is_running:
-            self._runner.call(lambda: self._recorder.forget(before_us))
+        if self._node.is_running:
+            self._node.call(lambda: self._recorder.forget(before_us))
         else:
             self._recorder.forget(before_us)
 
-    @property
-    def _authority(self) -> str:
-        return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
-
     # -- in the thread
 
-    async def _begin(self) -> None:
-        self._port = await self._listener.open(self._host, self._port)
-        self._beating = asyncio.create_task(self._beat())
-
-    async def _end(self) -> None:
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.gather(self._beating, return_exceptions=True)
-        await self._listener.close()
-
     async def _beat(self) -> None:
-        try:
-            await self._broadcast.run()
-            self._finished.set()
-        except Exception:
-            _logger.exception("the simulated network stopped")
-
-    async def _handle(self, connection: ServerConnection) -> None:
-        await self._registry.serve(connection, self._broadcast.notice)
+        await self._broadcast.run()
+        self._finished.set()
 
     def _strike(self, fault: Fault) -> None:
-        self._runner.call(lambda: self._happen(fault))
+        self._node.call(lambda: self._happen(fault))
 
     def _happen(self, fault: Fault) -> None:
         if isinstance(fault, Refuse):
@@ -319,33 +286,14 @@ class Devnet:
         for client in list(self._registry.clients):
             client.strike(fault)
 
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        hosts = {"127.0.0.1", "localhost", self._host}
-        origins = frozenset(f"http://{host}:{self._port}" for host in hosts)
-        answered = answer(request, model=self._model, connection=self._registry.record, origins=origins)
-        if answered is None and (refuse := self._refusals.check(time.monotonic(), self._model.time_us)):
-            if refuse.status is None:
-                reset(connection)
-            return refusal(HTTPStatus(refuse.status or HTTPStatus.SERVICE_UNAVAILABLE))
-        return answered
-
-    def _start_error(self, error: Exception) -> DevnetError:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            return DevnetError(
-                f"port {self._port} on {self._host} is in use; close what listens there, or take another "
-                "port (port=0 finds a free one)"
-            )
-        return DevnetError(f"the simulated node cannot listen on {self._host}:{self._port}: {error}")
+    def _turn_away(self, connection: ServerConnection) -> Response | None:
+        refuse = self._refusals.check(time.monotonic(), self._model.time_us)
+        if refuse is None:
+            return None
+        if refuse.status is None:
+            reset(connection)
+        return refusal(HTTPStatus(refuse.status or HTTPStatus.SERVICE_UNAVAILABLE))
 
 
 def _clock_us() -> int:
     return time.time_ns() // 1000
-
-
-_running: Final[weakref.WeakSet[Devnet]] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    for node in list(_running):
-        node.close()
