@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from chaosnb.errors import (
     ChaosnbError,
@@ -268,11 +268,6 @@ class Stream(Dataset):
         self._end()
         self._capture.changed.set()
 
-    def _set_speed(self, speed: float | None) -> NoReturn:
-        raise AttributeError(self._no_control("speed"))
-
-    speed = property(None, _set_speed)
-
     def __enter__(self) -> Stream:
         if self._closed:
             raise StreamClosedError(_CLOSED)
@@ -293,6 +288,11 @@ class Stream(Dataset):
             if name in _CONTROLS:
                 raise AttributeError(self._no_control(name))
             return super().__getattr__(name)
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name in _CONTROLS and not hasattr(type(self), name):
+                raise AttributeError(self._no_control(name))
+            super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         recorded = self._recorded_in()
