@@ -47,6 +47,7 @@ class Run:
         network(self.network)
         self.incidents: list[Incident] = []
         self.frames = 0
+        self.came_at_s: list[float] = []
         self._changed = asyncio.Event()
         self.session = Session(["network"], IDENTITY)
         self.connection = Connection(
@@ -72,6 +73,7 @@ class Run:
         async def pump() -> None:
             async for batch in self.connection.batches():
                 self.frames += batch.frames
+                self.came_at_s.append(self.time.now_s)
                 self._changed.set()
 
         task = asyncio.ensure_future(pump())
@@ -103,6 +105,13 @@ class Run:
     def at_s(self, incident: Incident) -> float:
         """When it was, in seconds since the start."""
         return (incident.at_ns - START_NS) / 1e9
+
+
+def test_what_comes_at_once_is_read_in_one_batch_and_after_a_silence_at_once() -> None:
+    """Two milliseconds lie between two batches, so that there are not too many; a late one is not held up."""
+    run = Run(lambda net: net.link([METRICS], [METRICS], [METRICS], 1.0, [METRICS]))
+    first, *later = run.until(lambda run: run.frames == 4).came_at_s
+    assert [round(at_s - first, 6) for at_s in later] == [0.002, 0.004, 1.006]
 
 
 def test_it_greets_and_goes_live_with_the_first_frame() -> None:

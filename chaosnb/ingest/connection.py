@@ -40,6 +40,7 @@ _ERRORS_TOLD: Final = 10
 # Before the first frame of all: a quiet network is likelier than a link that is dead.
 _PATIENCE: Final = 10
 _BATCH_FRAMES: Final = 1_000
+_BETWEEN_S: Final = 0.002
 _LOGGED_BYTES: Final = 2_000
 _SHOWN: Final = 200
 
@@ -92,6 +93,7 @@ class Connection(Link):
         self._receiver: asyncio.Task[object] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._waits_since: float | None = None
+        self._next_s = 0.0
         self._given_up: TransportError | None = None
 
     async def batches(self) -> AsyncGenerator[Batch]:
@@ -152,8 +154,13 @@ class Connection(Link):
         # Whoever takes long over a batch is not the node: only waiting for it is silence.
         self._waits_since = self._clock.monotonic()
         try:
+            # A batch of some costs little more than one of a single event, and whoever computes in another
+            # thread has the time. After a silence, nothing waits.
+            if (wait_s := self._next_s - self._waits_since) > 0:
+                await self._clock.sleep(wait_s)
             frames = await transport.receive()
             now_s = self._clock.monotonic()
+            self._next_s = now_s + _BETWEEN_S
             self._silence.note(now_s, now_s - self._waits_since)
         except asyncio.CancelledError:
             if self._given_up is None or task is None or task.uncancel() > 0:
