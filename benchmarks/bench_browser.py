@@ -37,22 +37,25 @@ s.wait(until=lambda s: s.status.lag_s is not None and s.status.lag_s < 1, timeou
 with open("pid", "w") as file:
     file.write(str(os.getpid()))
 """
-# Notes when each frame is sent and what its content weighs.
+# Notes when each message of frames is sent, and what is in it.
 _SHOW = f"""
 from chaosnb.notebook import Dashboard, LivePlot
 d = Dashboard(s, fps={_FPS})
-sent = {{name: {{}} for name in d.plots}}
-def noted(name, live, send=LivePlot.send):
-    def wrapped(content, buffers=None):
-        if "seq" in content:
-            sent[name][content["seq"]] = (time.time(), len(json.dumps(content)) + sum(map(len, buffers)))
-        send(live, content, buffers)
-    return wrapped
-for name, live in d.plots.items():
-    live.send = noted(name, live)
+sent = []
+def noted(live, content, buffers=None, send=LivePlot.send):
+    sent.append((time.time(), content.get("frames", []), [len(values) for values in buffers]))
+    send(live, content, buffers)
+LivePlot.send = noted
 d
 """
-_TELL = 'with open("sent.json", "w") as file:\n    json.dump(sent, file)'
+_TELL = """
+places = {live.number: place for place, live in enumerate(d.plots.values())}
+with open("sent.json", "w") as file:
+    json.dump([
+        (at, [(places[one["plot"]], one["seq"]) for one in frames], len(json.dumps(frames)) + sum(sizes))
+        for at, frames, sizes in sent if frames
+    ], file)
+"""
 _BUSY = {
     "sleep": "time.sleep({seconds})",
     "pandas": (
@@ -152,11 +155,17 @@ def _rate(frames: dict[int, list[tuple[int, float]]], start: float, end: float) 
     return min(sum(start <= at <= end for _, at in drawn) for drawn in frames.values()) / (end - start)
 
 
-def _sent(session: Session) -> dict[int, dict[int, tuple[float, int]]]:
-    found: dict[str, Any] = json.loads((session.root / "sent.json").read_text())
-    return {
-        plot: {int(seq): tuple(note) for seq, note in by.items()} for plot, by in enumerate(found.values())
-    }
+@dataclass
+class Sent:
+    """A message of frames: when it was sent, which frame of which plot is in it, and its content's bytes."""
+
+    at: float
+    frames: list[tuple[int, int]]
+    size: int
+
+
+def _sent(session: Session) -> list[Sent]:
+    return [Sent(*message) for message in json.loads((session.root / "sent.json").read_text())]
 
 
 def steady(seconds: float) -> list[list[str]]:
@@ -193,11 +202,15 @@ def steady(seconds: float) -> list[list[str]]:
     picture = sum(
         len(output.get("data", {}).get("image/png", "")) for cell in saved.cells for output in cell.outputs
     )
-    count = sum(start <= at <= end for by in sent.values() for at, _ in by.values()) / len(sent)
-    content = sum(size for by in sent.values() for at, size in by.values() if start <= at <= end) / count
+    inside = [message for message in sent if start <= message.at <= end]
+    # A frame brings what has changed in the four plots, with one message.
+    count = len(inside)
+    content = sum(message.size for message in inside) / count
+    changed = sum(len(message.frames) for message in inside) / count
     wire = sum(size for at, size in session.received if start <= at <= end) / count
     return [
         _row("frames drawn a second, all four plots", _rate(frames, start, end), 5, at_most=False),
+        _row("plots that changed, per frame sent", changed),
         _row("KB of content to the browser per frame, all four plots", content / 1e3, 4),
         _row("the same on the websocket, with Jupyter's envelopes and the status line", wire / 1e3, 4),
         _row(
@@ -233,13 +246,15 @@ def flood(seconds: float) -> list[list[str]]:
         session.run()
         sent = _sent(session)
 
+    sent_at = {(plot, seq): message.at for message in sent for plot, seq in message.frames}
+
     def behind(begin: float, until: float) -> float:
         """How old the data on the screen is just before the next frame is drawn, at the 95th percentile."""
         ages = [
-            later - sent[plot][seq][0]
+            later - sent_at[plot, seq]
             for plot, drawn in frames.items()
             for (seq, at), (_, later) in pairwise(drawn)
-            if begin <= at <= until and seq in sent[plot]
+            if begin <= at <= until and (plot, seq) in sent_at
         ]
         return float(np.percentile(ages, 95))
 

@@ -64,6 +64,10 @@ class FakeStream:
         return Status(**known, **numbers, **none, **where)
 
     @property
+    def received(self) -> int:
+        return self.seconds
+
+    @property
     def gaps(self) -> pd.DataFrame:
         start_us = 1_772_323_201_000_000  # 2026-03-01T00:00:01Z
         return gap_frame([Gap(start_us, start_us + 1_000_000, "disconnected", ("blocks",), "possible")])
@@ -177,6 +181,26 @@ def test_it_follows_the_stream_and_ends_with_it(stream: FakeStream) -> None:
     # The controls work after that.
     dashboard.controls.window.value = "1 min"
     until(lambda: ("tps", 60.0) in stream.asked)
+    dashboard.close()
+
+
+def test_the_next_frame_is_drawn_when_the_page_has_drawn_the_last(stream: FakeStream) -> None:
+    """Not only at the next turn of a slow clock."""
+    dashboard = Dashboard(stream, fps=0.1)
+    lives = dashboard.plots.values()
+
+    def answer() -> None:
+        for live in lives:
+            live.acknowledge(1000)
+
+    answer()
+    stream.seconds, dashboard.controls.window.value = 9, "1 min"
+    until(lambda: [points(live) for live in lives] == [9] * 4)
+    stream.seconds, dashboard.controls.window.value = 11, "5 min"
+    time.sleep(0.2)
+    assert [points(live) for live in lives] == [9] * 4
+    answer()
+    until(lambda: [points(live) for live in lives] == [11] * 4, timeout_s=5.0)
     dashboard.close()
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ipywidgets import Widget
 
 from chaosnb.notebook.delta import pack, unpack
-from chaosnb.notebook.live_plot import LivePlot, has_kernel
+from chaosnb.notebook.live_plot import LivePlot, has_kernel, push_together
 from chaosnb.notebook.plotlyjs import library
 from tests.plot_page import applied, same
 
@@ -33,6 +33,7 @@ class Page:
         self.kinds: list[str] = []
         self.sizes: list[int] = []
         self.library: bytes | None = None
+        self.others: dict[int, Page] = {}
 
     def take(self, message: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
         # What does not survive JSON cannot be sent.
@@ -42,10 +43,14 @@ class Page:
             self.kinds.append("plotly")
             self.library = buffers[0]
             return
-        self.kinds.append("full" if message["base"] < 0 else "delta")
-        if message["base"] in (-1, self.seq):
-            self.parts = applied(self.parts if message["base"] >= 0 else [], message, buffers[0])
-            self.seq = message["seq"]
+        for frame, values in zip(message["frames"], buffers, strict=True):
+            self.others.get(frame["plot"], self).draw(frame, values)
+
+    def draw(self, frame: dict[str, Any], values: bytes) -> None:
+        self.kinds.append("full" if frame["base"] < 0 else "delta")
+        if frame["base"] in (-1, self.seq):
+            self.parts = applied(self.parts if frame["base"] >= 0 else [], frame, values)
+            self.seq = frame["seq"]
 
     def shows(self, spec: dict[str, Any]) -> bool:
         return same(self.parts, pack(spec))
@@ -71,6 +76,14 @@ def says(plot: LivePlot, **content: Any) -> None:
     """Have the page say something, by the way that a real one's messages take."""
     if "seq" in content:
         content["seqs"] = {str(plot.number): content.pop("seq")}
+    tell(plot, content)
+
+
+def answer(plot: LivePlot, seqs: dict[str, Any]) -> None:
+    tell(plot, {"kind": "drawn", "seqs": seqs})
+
+
+def tell(plot: LivePlot, content: dict[str, Any]) -> None:
     plot.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
 
 
@@ -239,9 +252,53 @@ def test_one_message_answers_for_all_plots_of_the_page() -> None:
         plot.push(sine(0))
         assert not plot.due
     seqs = {str(plot.number): page.seq for plot, page in zip(plots[:2], pages, strict=False)}
-    content = {"kind": "drawn", "seqs": {**seqs, "-1": 7, "no number": 1, str(plots[2].number): "1"}}
-    plots[2].comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+    answer(plots[2], {**seqs, "-1": 7, "no number": 1, str(plots[2].number): "1"})
     assert [plot.due for plot in plots] == [True, True, False]
+
+
+def test_frames_of_several_plots_go_with_one_message_and_so_do_the_next_ones() -> None:
+    """What is pushed together, or waits for one answer, is one message; what is unchanged is not sent."""
+    plots, pages = zip(*(wired() for _ in range(3)), strict=True)
+    for page in pages:
+        page.others = {plot.number: other for plot, other in zip(plots, pages, strict=True)}
+    push_together((plot, sine(start)) for start, plot in enumerate(plots))
+    assert [len(page.sizes) for page in pages] == [1, 0, 0]
+    assert all(page.shows(sine(start)) for start, page in enumerate(pages))
+    assert not any(plot.due for plot in plots)
+    # While they are drawn, two of them change.
+    push_together((plot, sine(start + 5 * (start > 0))) for start, plot in enumerate(plots))
+    assert [len(page.sizes) for page in pages] == [1, 0, 0]
+    seqs = {str(plot.number): page.seq for plot, page in zip(plots, pages, strict=True)}
+    answer(plots[2], seqs)
+    assert sum(len(page.sizes) for page in pages) == 2
+    assert [page.kinds for page in pages] == [["full"], ["full", "delta"], ["full", "delta"]]
+    assert pages[0].shows(sine(0))
+    assert pages[1].shows(sine(6))
+    assert pages[2].shows(sine(7))
+    plots[0].close()
+    push_together([(plots[0], sine(8))], force=True)
+    assert pages[0].shows(sine(0))
+
+
+def test_who_waits_for_a_page_is_told_and_a_page_that_never_answers_is_not_awaited() -> None:
+    clock, told = Clock(), []
+    plot, page = LivePlot(clock=clock, on_drawn=lambda: told.append(plot.due)), Page()
+    plot.send = page.take
+    plot.push(sine(0))
+    assert not plot.due
+    assert not plot.awaited
+    says(plot, kind="drawn", seq=page.seq)
+    assert told == [True]
+    plot.push(sine(1))
+    assert plot.awaited
+    clock.now_s += 1.0
+    assert not plot.awaited
+    plot.push(sine(2))
+    assert not plot.due
+    assert not plot.awaited
+    says(plot, kind="drawn", seq=page.seq)
+    plot.push(sine(3))
+    assert plot.awaited
 
 
 def test_a_frame_that_was_lost_on_its_way_is_made_up_for() -> None:

@@ -190,10 +190,12 @@ def time_layout(title: str, y_title: str, *, empty: bool) -> Spec:
 
 def plane_layout(title: str, x_title: str, y_title: str, *, empty: bool, height: int = 300) -> Spec:
     """Make the layout of a figure with two axes; an empty one says so."""
+    # Else plotly measures every label each time, for some that do not fit.
+    ticks = {"ticklabeloverflow": "allow"}
     layout: Spec = {
         "title": {"text": title, "x": 0.01, "y": 0.98, "yanchor": "top", "font": {"size": 14}},
-        "xaxis": {"title": {"text": x_title, "standoff": 4}},
-        "yaxis": {"title": {"text": y_title, "standoff": 6}},
+        "xaxis": {"title": {"text": x_title, "standoff": 4}, **ticks},
+        "yaxis": {"title": {"text": y_title, "standoff": 6}, **ticks},
         "legend": {
             **{"orientation": "h", "traceorder": "normal"},
             **{"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
@@ -216,7 +218,8 @@ def second_axis(title: str, ticks: list[float]) -> Spec:
     """Make an axis at the right with these ticks."""
     # A little more than the ticks span, so that a line along the edge is not cut in half.
     room = (ticks[-1] - ticks[0]) * 0.03
-    axis = {"title": {"text": title, "standoff": 6}, "overlaying": "y", "side": "right", "showgrid": False}
+    axis: Spec = {"title": {"text": title, "standoff": 6}, "overlaying": "y", "side": "right"}
+    axis |= {"showgrid": False, "ticklabeloverflow": "allow"}
     span = {"range": [ticks[0], ticks[-1] + room], "tickmode": "array", "tickvals": ticks}
     return {**axis, **span, "zeroline": False}
 

@@ -20,7 +20,7 @@ from chaosnb.notebook.controls import WINDOWS, Controls, release
 from chaosnb.notebook.display import escape, problem_html, status_html, status_text
 from chaosnb.notebook.errands import Board, Errands
 from chaosnb.notebook.grid import grid
-from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, has_kernel
+from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, has_kernel, push_together
 from chaosnb.notebook.source import Source, figure_of, interval_s
 from chaosnb.notebook.writer import Writer
 from chaosnb.tables.aggregates import AGGREGATES
@@ -65,16 +65,21 @@ class Dashboard:
             raise ValueError(f"window_s={window_s!r} is not offered: choose one of {choices}")
         self._stream = stream
         self._closed = False
-        self._drawn: dict[str, tuple[Any, float]] = {}
+        self._drawn: dict[str, tuple[Any, list[Any]]] = {}
+        self._seen: tuple[Any, float] = (None, -float("inf"))
+        self._gaps = stream.gaps
+        self._missed = False
+        self._agents: Any = ()
         self._lines: dict[str, tuple[str, ...]] = {}
         self._status_at = -float("inf")
         self._problems = 0
         self._handle: Any = None
-        self.plots = {name: LivePlot() for name in AGGREGATES}
+        next_one = _weakly(self._draw_next)
+        self.plots = {name: LivePlot(on_drawn=next_one) for name in AGGREGATES}
         self.controls = Controls(
             window_s, stream.topics, self._changed, self._start_export, self._switch_topics
         )
-        self._errands = Errands(stream, self.controls, _weak_report(self))
+        self._errands = Errands(stream, self.controls, _weakly(self.report))
         self.widget = self.controls.arrange(self.plots)
         self._writer = Writer(self, Dashboard._step, pause_s)
         # ipywidgets holds all open widgets: without this they would outlive the dashboard.
@@ -153,7 +158,7 @@ class Dashboard:
     def _step(self) -> bool:
         last = self._stream.closed
         now = time.monotonic()
-        for task in (self._tell_status, self._draw_all):
+        for task in (self._tell_status, self._draw_all, self._offer):
             try:
                 task(now, last)
             except Exception as error:
@@ -168,42 +173,68 @@ class Dashboard:
             self._status_at = now
             self.controls.status.value = status_html(self._stream.status)
             self._errands.show_topics()
+            before, self._gaps = self._gaps, self._stream.gaps
+            if len(before) or len(self._gaps):
+                # They may have grown at their ends.
+                self._drawn.clear()
+
+    def _offer(self, now: float, _last: bool) -> None:
+        if now == self._status_at:
+            known = self._stream.personalities
+            self.controls.offer(known.values(), {*known, *map(str, set(self._agents))})
+
+    def _draw_next(self) -> None:
+        if self._missed:
+            self._writer.wake()
 
     def _draw_all(self, now: float, last: bool) -> None:
         # Before all else: this is asked often, and the rest costs more.
-        if self.paused or not (last or any(live.due for live in self.plots.values())):
+        self._missed = not last and any(live.awaited for live in self.plots.values())
+        if self.paused or self._missed:
             return
-        controls = self.controls
-        status, gaps = self._stream.status, self._stream.gaps
-        window_s, resolution_s = controls.window_s, controls.resolution_s
+        controls, stream = self.controls, self._stream
         agents, kinds = tuple(controls.agents.value), tuple(controls.personalities.value)
-        key = (status.events, status.gaps, window_s, resolution_s, agents, kinds)
+        choice = (controls.window_s, controls.resolution_s, agents, kinds)
+        key = (stream.received, len(self._gaps), choice)
+        if self._seen[0] != key:
+            self._seen = key, now
+        # An event may be counted a moment before it is in the aggregates: look on until things have settled.
+        elif now - self._seen[1] > _SETTLED_S and not last:
+            return
         ready: list[tuple[LivePlot, dict[str, Any]]] = []
         for name, live in self.plots.items():
-            before, since = self._drawn.get(name, (None, now))
-            # An event may be counted a moment before it is in the aggregates: look on until things have
-            # settled.
-            idle = before == key and now - since > _SETTLED_S
-            if (idle or not live.due) and not last:
-                continue
-            try:
-                # A line of reputation keeps its colour among those that are not drawn.
-                only = agents if name != "reputation" or kinds else ()
-                frame = self._stream.aggregate_arrays(
-                    name, window_s, resolution_s=resolution_s, agents=only, personalities=kinds
-                )
-                if name == "reputation":
-                    known = self._stream.personalities
-                    controls.offer(known.values(), {*known, *map(str, set(frame["agent_id"]))})
-                spec = figure_of(name, frame, gaps, agents, self._lines.get(name, ()))
-                self._lines[name] = tuple(trace.get("uid", "") for trace in spec["data"])
-                ready.append((live, narrowed(name, spec) if agents or kinds else spec))
-            except Exception as error:
-                self.report(f"the plot of {name} could not be drawn", error)
-            self._drawn[name] = (key, since if before == key else now)
+            if live.due or last:
+                try:
+                    spec = self._spec(name, choice)
+                    if spec is not None:
+                        ready.append((live, spec))
+                except Exception as error:
+                    self.report(f"the plot of {name} could not be drawn", error)
         # Together: what comes at once the browser draws at once, and answers with one message.
-        for live, spec in ready:
-            live.push(spec, force=last)
+        push_together(ready, force=last)
+
+    def _spec(self, name: str, choice: tuple[Any, ...]) -> dict[str, Any] | None:
+        """Draw a figure, unless it were the same as before."""
+        window_s, resolution_s, agents, kinds = choice
+        # A line of reputation keeps its colour among those that are not drawn.
+        only = agents if name != "reputation" or kinds else ()
+        frame = self._stream.aggregate_arrays(
+            name, window_s, resolution_s=resolution_s, agents=only, personalities=kinds
+        )
+        columns = [frame[str(column)] for column in frame]
+        before = self._drawn.get(name)
+        if (
+            before is not None
+            and before[0] == choice
+            and all(old is new for old, new in zip(before[1], columns, strict=True))
+        ):
+            return None
+        if name == "reputation":
+            self._agents = frame["agent_id"]
+        spec = figure_of(name, frame, self._gaps, agents, self._lines.get(name, ()))
+        self._lines[name] = tuple(trace.get("uid", "") for trace in spec["data"])
+        self._drawn[name] = choice, columns
+        return narrowed(name, spec) if agents or kinds else spec
 
     def report(self, what: str, error: Exception) -> None:
         """Say under the plots what went wrong, and when."""
@@ -285,16 +316,15 @@ def narrowed(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {**spec, "layout": {**layout, "title": {**title, "text": text}}}
 
 
-def _weak_report(dashboard: Dashboard) -> Callable[[str, Exception], None]:
-    # Its errands outlive it while they run, and shall not keep it.
-    found = weakref.ref(dashboard)
+def _weakly(method: Callable[..., None]) -> Callable[..., None]:
+    # What outlives the dashboard, such as an errand under way, shall not keep it.
+    found = weakref.WeakMethod(method)
 
-    def report(what: str, error: Exception) -> None:
-        board = found()
-        if board is not None:
-            board.report(what, error)
+    def call(*arguments: Any) -> None:
+        if (alive := found()) is not None:
+            alive(*arguments)
 
-    return report
+    return call
 
 
 def _end(writer: Writer, widget: widgets.Widget) -> None:

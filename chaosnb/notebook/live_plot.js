@@ -4,8 +4,8 @@
 //                 {kind: "drawn", seqs}           number of a plot → the frame of it on the screen; one message
 //                                                 for all plots that were drawn together
 // kernel → page   {kind: "plotly"}                buffer: plotly.js, gzip
-//                 {kind: "frame", seq, base, order, patches, ops}
-//                     what became of frame base (of nothing, if -1); the buffer holds new values, float64
+//                 {kind: "frames", frames}        of this plot and others, each {plot, seq, base, order, patches, ops}:
+//                     what became of frame base (of nothing, if -1); a buffer for each holds new values, float64
 
 const ASK_MS = 1000;
 const ASK_LIBRARY_MS = 15000;
@@ -17,7 +17,15 @@ const NO_CLOUD = { showSendToCloud: false, plotlyServerURL: "" };
 const CONFIG = { ...NO_CLOUD, displaylogo: false, responsive: false, typesetMath: false, displayModeBar: "hover" };
 
 // Each plot has this module for itself; here is what all of the page share.
-const SHARED = (globalThis.chaosnbPlots ??= { libraries: {}, drawn: new Map() });
+const SHARED = (globalThis.chaosnbPage ??= { libraries: {}, families: new WeakMap() });
+
+// The plots of one kernel, that is of one manager: what brings each its frames, and which ones were drawn.
+function family(model) {
+  const { families } = SHARED;
+  const manager = model.widget_manager;
+  if (!families.has(manager)) families.set(manager, { takers: {}, drawn: null });
+  return families.get(manager);
+}
 
 // plotly.js, once per page and version: every plot of the page waits for the same object.
 function library(version) {
@@ -87,22 +95,22 @@ function filled(value, arrays) {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, filled(item, arrays)]));
 }
 
-function themed(layout, box) {
+function colours(box) {
   const style = getComputedStyle(box);
   const variable = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
   const ink = variable("--jp-ui-font-color1", style.color);
   const grid = variable("--jp-border-color2", "rgba(128,128,128,0.35)");
-  const ground = variable("--jp-layout-color1", "rgba(128,128,128,0.1)");
+  return { ink, grid, ground: variable("--jp-layout-color1", "rgba(128,128,128,0.1)") };
+}
+
+function themed(layout, { ink, grid, ground }, { width, height }) {
   layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
   layout.font = { ...layout.font, color: ink };
   layout.hoverlabel = { ...layout.hoverlabel, bgcolor: ground, bordercolor: grid, font: { color: ink } };
   layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: grid, activecolor: ink, ...layout.modebar };
   for (const key of new Set([...Object.keys(layout).filter((k) => /^[xy]axis\d*$/.test(k)), "xaxis", "yaxis"]))
     layout[key] = { gridcolor: grid, linecolor: grid, zerolinecolor: grid, ...layout[key] };
-  layout.autosize = false;
-  layout.width = box.clientWidth;
-  layout.height = box.clientHeight;
-  return layout;
+  return { ...layout, autosize: false, width, height };
 }
 
 function tell(model, message) {
@@ -121,15 +129,17 @@ function listen(model, state) {
     if (missing) lib.askedAt = performance.now();
     if (always || missing || state.seq < 0) tell(model, { kind: "ready", plotly: missing });
   };
+  const { takers } = family(model);
+  const number = model.get("number");
+  takers[number] = (frame, buffer) => {
+    state.heardAt = performance.now();
+    if (frame.base >= 0 && frame.base !== state.seq) return ask(true);
+    apply(state, frame, floats(buffer));
+    wake();
+  };
   const take = (message, buffers) => {
-    if (message.kind === "plotly") {
-      load(lib, buffers[0]);
-    } else if (message.kind === "frame") {
-      state.heardAt = performance.now();
-      if (message.base >= 0 && message.base !== state.seq) return ask(true);
-      apply(state, message, floats(buffers[0]));
-      wake();
-    }
+    if (message.kind === "plotly") load(lib, buffers[0]);
+    else if (message.kind === "frames") message.frames.forEach((frame, place) => takers[frame.plot]?.(frame, buffers[place]));
   };
   // What was sent while the connection was broken is lost. A frame acknowledged again tells the kernel of it.
   const recall = setInterval(() => {
@@ -148,35 +158,27 @@ function listen(model, state) {
     clearInterval(timer);
     clearInterval(recall);
     lib.waiting.delete(wake);
+    delete takers[number];
     model.off("msg:custom", take);
   };
 }
 
 // Plots are drawn at once, and each message to the kernel costs it more than a frame's numbers: so there is one for
-// all, by whichever plot comes first. Kernels, that is managers, are kept apart.
+// all, by whichever plot comes first.
 function acknowledge(model, state) {
-  const { drawn } = SHARED;
-  const manager = model.widget_manager;
-  if (!drawn.has(manager)) {
-    drawn.set(manager, {});
-    setTimeout(() => {
-      const seqs = drawn.get(manager);
-      drawn.delete(manager);
-      tell(model, { kind: "drawn", seqs });
-    });
-  }
-  drawn.get(manager)[model.get("number")] = state.seqDrawn;
+  const own = family(model);
+  if (!own.drawn) setTimeout(() => (tell(model, { kind: "drawn", seqs: own.drawn }), (own.drawn = null)));
+  (own.drawn ??= {})[model.get("number")] = state.seqDrawn;
 }
 
 function show(model, state, el) {
-  const box = document.createElement("div");
-  const note = document.createElement("div");
   el.classList.add("chaosnb-plot");
-  box.className = "chaosnb-plot-box";
-  note.className = "chaosnb-plot-note";
+  const [box, note, problem] = ["box", "note", "problem"].map((name) => {
+    const part = document.createElement("div");
+    part.className = `chaosnb-plot-${name}`;
+    return part;
+  });
   note.textContent = "loading the plot …";
-  const problem = document.createElement("div");
-  problem.className = "chaosnb-plot-problem";
   el.append(box, note, problem);
   // Text only: it may hold what came over the network.
   const complain = () => (problem.textContent = model.get("problem"));
@@ -184,24 +186,26 @@ function show(model, state, el) {
   complain();
   let queued = false;
   let gone = false;
+  // Looked up only when they change: that has the browser lay out the whole page.
+  let look = null;
+  let room = { width: 0, height: 0 };
   const paint = async () => {
     queued = false;
     if (gone) return;
-    if (state.lib.error) {
-      note.textContent = state.lib.error;
-      return;
-    }
+    if (state.lib.error) return void (note.textContent = state.lib.error);
     if (state.seq < 0 || !state.lib.plotly) {
       if (performance.now() - state.bornAt > SILENT_MS)
         note.textContent = "waiting for the kernel: it has not answered yet (is it busy, or stopped?)";
       return;
     }
     // A view without size is in a hidden tab: not drawing means not acknowledging, and the kernel slows down.
-    if (!box.clientWidth || !box.clientHeight) return;
+    if (!room.width || !room.height) return;
     const seq = state.seq;
     try {
       const [{ layout }, ...data] = state.parts.map((part) => filled(part.spec, part.arrays));
-      await state.lib.plotly.react(box, data, themed(layout, box), CONFIG);
+      // Given again, it would be compared by having the browser lay out the page.
+      const config = box.data ? undefined : CONFIG;
+      await state.lib.plotly.react(box, data, themed(layout, (look ??= colours(box)), room), config);
       if (gone) return;
       el.dataset.seq = seq;
       if (note.textContent) note.textContent = "";
@@ -217,10 +221,11 @@ function show(model, state, el) {
     queued = true;
     requestAnimationFrame(paint);
   };
-  const size = new ResizeObserver(schedule);
-  size.observe(el);
+  const size = new ResizeObserver(([{ contentRect }]) => ((room = contentRect), schedule()));
+  size.observe(box);
   // JupyterLab names its theme on <body>; its style sheets may arrive a moment later.
-  const theme = new MutationObserver(() => (schedule(), setTimeout(schedule, 500)));
+  const dress = () => ((look = null), schedule());
+  const theme = new MutationObserver(() => (dress(), setTimeout(dress, 500)));
   theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
   state.views.add(schedule);
   if (state.views.size > 1 || state.seq >= 0) state.ask(true);

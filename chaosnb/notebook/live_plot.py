@@ -13,7 +13,7 @@ import itertools
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import Any, Final
 
@@ -25,7 +25,10 @@ from chaosnb.notebook.delta import Delta, Packed, diff, pack, unpack
 from chaosnb.notebook.plotlyjs import OFFER, library
 from chaosnb.text import printable
 
-__all__ = ["STATIC_CONFIG", "LivePlot", "has_kernel"]
+__all__ = ["STATIC_CONFIG", "LivePlot", "Parcel", "has_kernel", "push_together"]
+
+Parcel = tuple[dict[str, Any], bytes]
+"""A frame on its way to the page: what became of the last one, and the new values."""
 
 _PLOTLY_MIME: Final = "application/vnd.plotly.v1+json"
 _CSS: Final = """
@@ -44,6 +47,8 @@ STATIC_CONFIG: Final = {**_NO_CLOUD, "displaylogo": False, "responsive": True, "
 
 _UNHEARD_S: Final = 2.0
 _NUMBERS: Final = itertools.count(1)
+# One for all plots: frames of several go with one message, and for each plot in the order of their numbers.
+_GATE: Final = threading.RLock()
 
 
 def has_kernel() -> bool:
@@ -76,6 +81,8 @@ class LivePlot(anywidget.AnyWidget):
         The monotonic time in seconds.
     timeout_s : float
         How long to wait for the page to acknowledge a frame before the next one is sent, in seconds.
+    on_drawn : callable, optional
+        Called, in the thread that the page talks to, when the page has drawn a frame. None: nobody is told.
 
     Examples
     --------
@@ -102,15 +109,17 @@ class LivePlot(anywidget.AnyWidget):
         *,
         clock: Callable[[], float] = time.monotonic,
         timeout_s: float = 1.0,
+        on_drawn: Callable[[], None] | None = None,
     ) -> None:
-        self._gate = threading.RLock()
         self._clock = clock
         self._timeout_s = timeout_s
+        self._on_drawn = on_drawn
         self._shut = False
         self._seq = 0
         self._latest: Packed = pack(spec or {"data": [], "layout": {}})
         self._sent: Packed | None = None
         self._under_way = False
+        self._answers = False
         self._sent_at = -float("inf")
         self._first_at: float | None = None
         self._heard = False
@@ -128,8 +137,19 @@ class LivePlot(anywidget.AnyWidget):
     @property
     def due(self) -> bool:
         """Whether a frame pushed now would be sent now: writers need not compute one otherwise."""
-        with self._gate:
+        with _GATE:
             return not self._shut and (not self._under_way or self._overdue())
+
+    @property
+    def latest(self) -> Packed:
+        """The newest frame."""
+        return self._latest
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a page that answered before is drawing a frame now, and is likely to say so soon."""
+        with _GATE:
+            return self._answers and not self.due
 
     def push(self, spec: Mapping[str, Any], *, force: bool = False) -> None:
         """Make this the newest frame.
@@ -144,11 +164,36 @@ class LivePlot(anywidget.AnyWidget):
         force : bool
             Send it without waiting: meant for the last frame.
         """
-        packed = pack(spec)
-        with self._gate:
-            if not self._shut:
-                self._latest = packed
-                self._flush(force=force)
+        push_together([(self, spec)], force=force)
+
+    def stage(self, packed: Packed, *, force: bool = False) -> Parcel | None:
+        """Make this the newest frame, as `push` does, and return what has to be sent for it now, if anything.
+
+        Parameters
+        ----------
+        packed : Packed
+            The frame, of which nothing is copied.
+        force : bool
+            Send it without waiting.
+        """
+        with _GATE:
+            if self._shut:
+                return None
+            self._latest = packed
+            return self._next_parcel(force=force)
+
+    def carry(self, parcels: Iterable[Parcel]) -> None:
+        """Send parcels of plots that are on the same page with one message.
+
+        Parameters
+        ----------
+        parcels : iterable of Parcel
+            What `stage` and `acknowledge` returned.
+        """
+        frames = list(parcels)
+        if frames:
+            message = {"kind": "frames", "frames": [frame for frame, _ in frames]}
+            self._post(message, [values for _, values in frames])
 
     def tell(self, problem: str) -> None:
         """Say under the plot what went wrong.
@@ -161,23 +206,27 @@ class LivePlot(anywidget.AnyWidget):
         if not self._shut:
             self.problem = printable(problem)
 
-    def acknowledge(self, seq: int) -> None:
-        """Note that the page has drawn a frame.
+    def acknowledge(self, seq: int, route: contextvars.Context | None = None) -> Parcel | None:
+        """Note that the page has drawn a frame, and return what is to be sent now, if anything.
 
         Parameters
         ----------
         seq : int
             The frame's number; if it is an old one, and the newest is overdue, that was lost on its way.
+        route : contextvars.Context, optional
+            The context in which the page is answered. None: as before.
         """
-        with self._gate:
+        with _GATE:
             if self._shut:
-                return
-            self._hear()
+                return None
+            self._hear(route)
+            self._answers = True
             if seq >= self._seq:
                 self._under_way = False
-                self._flush()
-            elif self._overdue():
-                self._send_frame(diff(None, self._latest), base=-1)
+                if self._on_drawn is not None:
+                    self._on_drawn()
+                return self._next_parcel()
+            return self._frame(diff(None, self._latest), base=-1) if self._overdue() else None
 
     def show(self) -> None:
         """Display the plot here; `close` then leaves a static figure in its place."""
@@ -186,7 +235,7 @@ class LivePlot(anywidget.AnyWidget):
         handle: Any = display.display(  # type: ignore[no-untyped-call]
             self._bundle(), raw=True, display_id=True
         )
-        with self._gate:
+        with _GATE:
             self._handle = handle
 
     def close(self) -> None:
@@ -195,7 +244,7 @@ class LivePlot(anywidget.AnyWidget):
         if not hasattr(self, "_handle") or self._shut:
             super().close()
             return
-        with self._gate:
+        with _GATE:
             self._shut = True
             handle, self._handle, self._route = self._handle, None, None
         layout = self.layout
@@ -221,7 +270,7 @@ class LivePlot(anywidget.AnyWidget):
         dict
             A plotly figure specification without numpy arrays.
         """
-        with self._gate:
+        with _GATE:
             packed = self._latest
         return unpack(packed, compact=compact)
 
@@ -253,66 +302,94 @@ class LivePlot(anywidget.AnyWidget):
         if kind == "ready":
             self._answer(wants_library=content.get("plotly") is True)
         elif kind == "drawn" and isinstance(seqs, dict):
-            # The page answers for all its plots at once.
-            for number, seq in seqs.items():
-                plot = _PLOTS.get(str(number))
-                if plot is not None and isinstance(seq, int):
-                    plot.acknowledge(seq)
+            self._note(seqs)
+
+    def _note(self, seqs: dict[Any, Any]) -> None:
+        # The page answers for all its plots at once.
+        route = contextvars.copy_context()
+        found = [(_PLOTS.get(str(number)), seq) for number, seq in seqs.items()]
+        drawn = [(plot, seq) for plot, seq in found if plot is not None and isinstance(seq, int)]
+        with _GATE:
+            parcels = [plot.acknowledge(seq, route) for plot, seq in drawn]
+            self.carry(filter(None, parcels))
 
     def _answer(self, *, wants_library: bool) -> None:
         compressed = library() if wants_library else b""
-        with self._gate:
+        with _GATE:
             if not self._shut:
-                self._hear()
+                self._hear(contextvars.copy_context())
                 if wants_library:
-                    self._post({"kind": "plotly"}, compressed)
-                self._send_frame(diff(None, self._latest), base=-1)
+                    self._post({"kind": "plotly"}, [compressed])
+                self.carry([self._frame(diff(None, self._latest), base=-1)])
 
-    def _hear(self) -> None:
+    def _hear(self, route: contextvars.Context | None) -> None:
         self._heard = True
         # ipykernel 7 has the page's answers handled where the last message came from. Sent in this context,
         # frames are acknowledged in the subshell that the page talks to, and not behind the cell that is
         # running.
-        self._route = contextvars.copy_context()
+        self._route = route or self._route
 
     def _overdue(self) -> bool:
         return self._clock() - self._sent_at >= self._timeout_s
 
-    def _flush(self, *, force: bool = False) -> None:
+    def _next_parcel(self, *, force: bool = False) -> Parcel | None:
         if self._under_way and not force and not self._overdue():
-            return
+            return None
+        if self._under_way and self._overdue():
+            self._answers = False
         if self._under_way and self._clock() - self._sent_at > 3 * self._timeout_s:
             # Perhaps the page with that subshell is gone: let answers come by the main thread again.
             self._route = None
-        delta = diff(self._sent, self._latest)
-        if delta:
-            self._send_frame(delta, base=self._seq if self._sent is not None else -1)
         self._offer_library()
+        delta = diff(self._sent, self._latest)
+        if not delta:
+            return None
+        return self._frame(delta, base=self._seq if self._sent is not None else -1)
 
-    def _send_frame(self, delta: Delta, *, base: int) -> None:
+    def _frame(self, delta: Delta, *, base: int) -> Parcel:
         self._seq += 1
         self._sent, self._under_way, self._sent_at = self._latest, True, self._clock()
-        message = {"kind": "frame", "seq": self._seq, "base": base, "ops": delta.ops}
+        frame = {"plot": self.number, "seq": self._seq, "base": base, "ops": delta.ops}
         if delta.order is not None:
-            message["order"] = delta.order
+            frame["order"] = delta.order
         if delta.patches:
-            message["patches"] = delta.patches
-        self._post(message, delta.values)
+            frame["patches"] = delta.patches
+        return frame, delta.values
 
-    def _post(self, message: dict[str, Any], buffer: bytes) -> None:
+    def _post(self, message: dict[str, Any], buffers: list[bytes]) -> None:
         if self._route is None:
-            self.send(message, [buffer])
+            self.send(message, buffers)
         else:
             # A copy, since a context can be entered only once at a time.
-            self._route.copy().run(self.send, message, [buffer])
+            self._route.copy().run(self.send, message, buffers)
 
     def _offer_library(self) -> None:
         # While a cell runs, a page's first question may wait until its end. So that plots begin to move
         # meanwhile, the library is sent unasked, by one plot for all, if nothing was heard of any page.
+        if self._heard:
+            return
         if self._first_at is None:
             self._first_at = self._clock()
-        if not self._heard and self._clock() - self._first_at > _UNHEARD_S and has_kernel() and OFFER.take():
-            self._post({"kind": "plotly"}, library())
+        if self._clock() - self._first_at > _UNHEARD_S and has_kernel() and OFFER.take():
+            self._post({"kind": "plotly"}, [library()])
+
+
+def push_together(frames: Iterable[tuple[LivePlot, Mapping[str, Any]]], *, force: bool = False) -> None:
+    """Make these the newest frames of plots on one page, with one message, which it answers with one.
+
+    Parameters
+    ----------
+    frames : iterable of (LivePlot, mapping)
+        A plotly figure specification for each plot; their arrays are copied.
+    force : bool
+        Send them without waiting; see `LivePlot.push`.
+    """
+    packed = [(plot, pack(spec, plot.latest)) for plot, spec in frames]
+    with _GATE:
+        staged = [(plot, plot.stage(frame, force=force)) for plot, frame in packed]
+        sent = [(plot, parcel) for plot, parcel in staged if parcel is not None]
+        if sent:
+            sent[0][0].carry(parcel for _, parcel in sent)
 
 
 _PLOTS: Final = weakref.WeakValueDictionary[str, LivePlot]()

@@ -20,6 +20,10 @@ class Source(Protocol):
         """How the stream is doing."""
 
     @property
+    def received(self) -> int:
+        """How many events were received."""
+
+    @property
     def gaps(self) -> pd.DataFrame:
         """What was missed."""
 

@@ -162,7 +162,10 @@ class Dataset(ABC):
         agents: str | Iterable[str] = (),
         personalities: str | Iterable[str] = (),
     ) -> dict[str, npt.NDArray[Any]]:
-        """Return the columns of `aggregate` as numpy arrays, at a tenth of the cost; `time` is UTC."""
+        """Return the columns of `aggregate` as numpy arrays, at a tenth of the cost; `time` is UTC.
+
+        They are read-only, and the same objects as before where nothing has changed.
+        """
         aggregates, tables = self._capture.aggregates, self._capture.tables
         span: dict[str, Any] = {"window_s": window_s, "points": points, "resolution_s": resolution_s}
         selection = Selection(_names(agents), _names(personalities))
@@ -171,6 +174,11 @@ class Dataset(ABC):
         return selected(
             name, selection, aggregates=aggregates, table=lambda table: tables[table].snapshot(), **span
         )
+
+    @property
+    def received(self) -> int:
+        """How many events were received; unlike `status`, it costs nothing to look at."""
+        return self._capture.events
 
     @property
     def personalities(self) -> dict[str, str]:

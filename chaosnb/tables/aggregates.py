@@ -45,6 +45,14 @@ _ACTORS: Final = {
 AGGREGATES: Final = ("tps", "decisions", "sentiment", "reputation")
 """The names that `Aggregates.value` knows."""
 
+# The tables that each is made of.
+_MADE_OF: Final = {
+    "tps": {"network_metrics", "block_proposal"},
+    "decisions": {"block_validation"},
+    "sentiment": {"consensus_discussion"},
+    "reputation": {"reputation_update"},
+}
+
 
 class Span(NamedTuple):
     """What is shown: seconds since the epoch, and the seconds of a bucket."""
@@ -163,6 +171,8 @@ class Aggregates:
             ),
             "reputation": LastScores(),
         }
+        # What was last asked for, as long as nothing new came to it: plots ask far more often than that.
+        self._values: dict[str, tuple[Span, Columns]] = {}
 
     def update(self, batch: Batch) -> None:
         """Add a batch; it is counted together with others, at the latest when somebody looks."""
@@ -222,13 +232,21 @@ class Aggregates:
         points: int = 300,
         resolution_s: float | None = None,
     ) -> Columns:
-        """Return the columns of `value` as numpy arrays, at a tenth of the cost; `time` is UTC."""
+        """Return the columns of `value` as numpy arrays, at a tenth of the cost; `time` is UTC.
+
+        They are read-only, and the same objects as before where nothing has changed.
+        """
         if name not in self._by_name:
             raise ValueError(f"no aggregate {name!r}; there are {', '.join(map(repr, AGGREGATES))}")
         with self._lock:
             span = self._span(window_s, points, resolution_s)
-            columns = self._by_name[name].value(*span)
-        return with_ratio(name, columns)
+            known = self._values.get(name)
+            if known is None or known[0] != span:
+                columns = with_ratio(name, self._by_name[name].value(*span))
+                for column in columns.values():
+                    column.flags.writeable = False
+                known = self._values[name] = span, columns
+            return dict(known[1])
 
     def span(
         self, window_s: float | None = 600, points: int = 300, resolution_s: float | None = None
@@ -245,7 +263,8 @@ class Aggregates:
             return dict(self._personalities)
 
     def _span(self, window_s: float | None, points: int, resolution_s: float | None) -> Span:
-        self._flush()
+        if self._pending:
+            self._flush()
         first, last = self._oldest or 0, self._newest[1]
         start = first if window_s is None else max(first, last - int(window_s))
         if resolution_s is None:
@@ -263,8 +282,10 @@ class Aggregates:
         for rows in joined.timed:
             oldest = int(rows.timestamp_us.min()) // _SECOND_US
             self._oldest = oldest if self._oldest is None else min(self._oldest, oldest)
-        for aggregate in self._by_name.values():
-            aggregate.update(joined)
+        for name, aggregate in self._by_name.items():
+            if not _MADE_OF[name].isdisjoint(joined.rows):
+                aggregate.update(joined)
+                self._values.pop(name, None)
         for name, (read_id, read_personality) in _ACTORS.items():
             # Agents without end, which a node can make up, are not kept.
             if len(self._personalities) < _MOST_AGENTS and (actors := joined.rows.get(name)):
@@ -274,12 +295,13 @@ class Aggregates:
 
 
 def as_frame(columns: Columns) -> pd.DataFrame:
-    """Return the columns of an aggregate as a DataFrame."""
+    """Return the columns of an aggregate as a DataFrame of its own."""
     series: dict[str, Any] = dict(columns)
     series["time"] = pd.Series(columns["time"].astype(np.int64), dtype="datetime64[us, UTC]", copy=False)
     if "agent_id" in columns:
         series["agent_id"] = pd.Series(columns["agent_id"], dtype="str")
-    return pd.DataFrame(series, copy=False)
+    # Copied: the columns are read-only, and others have them too.
+    return pd.DataFrame(series, copy=True)
 
 
 def with_ratio(name: str, columns: Columns) -> Columns:

@@ -24,12 +24,14 @@ STAGE = """async (script) => {
         box.times = (box.times ?? 0) + 1;
     };
     const plotly = { react, purge: () => {} };
-    globalThis.chaosnbPlots = { libraries: { '7': { plotly, waiting: new Set() } }, drawn: new Map() };
+    const libraries = { '7': { plotly, waiting: new Set() } };
+    globalThis.chaosnbPage = { libraries, families: new WeakMap() };
+    const managers = [{}, {}];
     globalThis.said = [];
     globalThis.plots = await Promise.all([1, 2, 3].map(async (number) => {
         const handlers = {};
         const model = {
-            widget_manager: number < 3 ? 'one' : 'two',
+            widget_manager: managers[number < 3 ? 0 : 1],
             get: (name) => ({ number, plotly_version: '7', problem: '' })[name],
             on: (name, handler) => (handlers[name] = handler),
             off: (name) => delete handlers[name],
@@ -44,15 +46,20 @@ STAGE = """async (script) => {
         const end = render({ model, el });
         const box = el.querySelector('.chaosnb-plot-box');
         box.style.height = '100px';
-        return { el, box, end, take: (message, bytes) =>
-            handlers['msg:custom'](message, [new DataView(Uint8Array.from(bytes).buffer)]) };
+        return { el, box, end, take: (message, buffers) => handlers['msg:custom'](message, buffers) };
     }));
     await new Promise((done) => setTimeout(done, 100));
 }"""
 # All at once, as when the page was busy; then two frames of the screen for drawing and answering.
 FEED = """async (frames) => {
     said.length = 0;
-    for (const [place, message, bytes] of frames) plots[place].take(message, bytes);
+    // What is for several plots comes by one of them.
+    for (const carrier of [1, 2]) {
+        const own = frames.filter(([number]) => (number < 3 ? 1 : 2) === carrier);
+        const parcels = own.map(([plot, frame]) => ({ plot, ...frame }));
+        const buffers = own.map(([, , bytes]) => new DataView(Uint8Array.from(bytes).buffer));
+        plots[carrier].take({ kind: 'frames', frames: parcels }, buffers);
+    }
     await new Promise((done) => setTimeout(done, 200));
     return { said, times: plots.map(({ box }) => box.times ?? 0) };
 }"""
@@ -73,9 +80,10 @@ def page() -> Iterator[Page]:
 
 def frame(old: Packed | None, new: Packed, seq: int, place: int = 0) -> list[Any]:
     delta = diff(old, new)
-    message = {"kind": "frame", "seq": seq, "base": seq - 1 if old else -1, "ops": delta.ops}
+    message: dict[str, Any] = {"seq": seq, "base": seq - 1 if old else -1, "ops": delta.ops}
     more = {"order": delta.order, "patches": delta.patches}
-    return [place, {**message, **{key: value for key, value in more.items() if value}}, [*delta.values]]
+    message |= {key: value for key, value in more.items() if value}
+    return [place + 1, message, [*delta.values]]
 
 
 def spec(chance: random.Random, start: int) -> dict[str, Any]:
