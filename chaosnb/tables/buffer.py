@@ -79,7 +79,7 @@ class GrowableBuffer:
         self._end = end
         full = end > _MOVE_FROM * len(self.values)
         # What is evicted takes memory until the rest has moved away from it.
-        hollow = self._start > max(len(self), _STEP_ROWS)
+        hollow = self._start > max(len(self) // 2, _STEP_ROWS)
         if (self._next is not None or full or hollow) and len(self.values) >= _STEP_ROWS:
             self._continue_move(max(_STEP_ROWS, _STEP_RATIO * len(values)))
 
