@@ -16,8 +16,10 @@ feed figures that equal live plots bit for bit, from what a stream holds in memo
 """
 
 from chaosnb.analysis.agreement import agreement_clusters, vote_agreement
+from chaosnb.analysis.availability import absences, agent_uptime, participation_by_status
 from chaosnb.analysis.ballots import approval_rate, double_votes, valid_votes
 from chaosnb.analysis.blocs import alliance_cohesion
+from chaosnb.analysis.continuity import reputation_breaks
 from chaosnb.analysis.discussion import discussion_volume, sentiment_index, sentiment_lead
 from chaosnb.analysis.drifts import cusum, drift
 from chaosnb.analysis.drivers import vote_drivers
@@ -26,10 +28,19 @@ from chaosnb.analysis.lineage import forks, main_chain, orphans, stale_blocks
 from chaosnb.analysis.meme_votes import meme_effect
 from chaosnb.analysis.memes import meme_influence, meme_references, meme_spread, meme_tags
 from chaosnb.analysis.production import block_intervals, height_progress, throughput
+from chaosnb.analysis.reputation import (
+    reputation_inequality,
+    reputation_movers,
+    reputation_reversion,
+    reputation_summary,
+    reputation_trajectories,
+)
 from chaosnb.analysis.spells import alliance_churn, alliance_edges, alliance_graph, alliance_spells
 from chaosnb.analysis.turnout import participation, vote_distribution
 
 __all__ = [
+    "absences",
+    "agent_uptime",
     "agreement_clusters",
     "alliance_churn",
     "alliance_cohesion",
@@ -52,6 +63,13 @@ __all__ = [
     "meme_tags",
     "orphans",
     "participation",
+    "participation_by_status",
+    "reputation_breaks",
+    "reputation_inequality",
+    "reputation_movers",
+    "reputation_reversion",
+    "reputation_summary",
+    "reputation_trajectories",
     "sentiment_index",
     "sentiment_lead",
     "stale_blocks",

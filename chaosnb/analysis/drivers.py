@@ -56,8 +56,8 @@ def vote_drivers(
     of votes copies the leader's. So λ is the slope of y − p against ℓ − p, each validator with an intercept
     of its own; its standard error is robust for votes that share a block [1]_.
 
-    Sentiment's coefficient and λ are corrected for their bias in few blocks by the jackknife of two halves
-    [2]_: twice the estimate, less the mean of those from the even and from the odd blocks.
+    Sentiment's coefficient is corrected for its bias in few blocks by the jackknife of two halves [2]_:
+    twice the estimate, less the mean of those from the even and from the odd blocks.
 
     Parameters
     ----------
@@ -146,14 +146,11 @@ def vote_drivers(
     model = _Model.of(cast, leader < 0, said, kinds)
     rows: list[dict[str, Any]] = []
     found = model.fit() if model is not None and model.blocks >= _FEWEST_BLOCKS else None
-    halves: list[Fit] = []
-    if model is not None and model.blocks >= 2 * _FEWEST_BLOCKS:
-        halves = [model.fit(part) for part in (0, 1)]
     if messages is not None and len(cast):
-        rows.append(_sentiment(model, found, halves, z))
+        rows.append(_sentiment(model, found, z))
     rows += _memes(model, found, cast[leader < 0], kinds, z)
     if alliances is not None and len(cast):
-        rows.append(_copied(model, found, halves, cast, leader, z))
+        rows.append(_copied(model, found, cast, leader, z))
     kept = {"driver": "str", "personality": "str", "votes": "int64", "unit": "str"}
     table = pd.DataFrame(rows, columns=[*_COLUMNS[:-1]]).astype(
         kept | dict.fromkeys(("estimate", "low", "high"), "float64")
@@ -229,11 +226,9 @@ class _Model:
             )
         )
 
-    def copied(self, found: Fit, after: pd.DataFrame, part: int | None = None) -> tuple[float, float]:
+    def copied(self, found: Fit, after: pd.DataFrame) -> tuple[float, float]:
         """Return the share of votes that copy the leader's, given a fit, and its standard error."""
         block = after["block"].map(self.block_of).to_numpy(np.int64)
-        if part is not None:
-            after, block = after[block % 2 == part], block[block % 2 == part] // 2
         # Who never voted of its own accord has no intercept here: that of each is taken out below anyway.
         known = ("v " + after["agent"]).map(self.level_of)
         logits = np.where(known.notna(), found.intercepts[known.fillna(0).to_numpy(np.int64)], 0.0)
@@ -322,11 +317,12 @@ def _leaders(cast: pd.DataFrame, members: pd.DataFrame) -> Integers:
     return leader
 
 
-def _sentiment(model: _Model | None, found: Fit | None, halves: list[Fit], z: float) -> dict[str, Any]:
+def _sentiment(model: _Model | None, found: Fit | None, z: float) -> dict[str, Any]:
     row = {"driver": "sentiment", "personality": "", "votes": model.votes if model else 0, "unit": _LOG_ODDS}
     if model is None or found is None or not found.converged:
         return row
     estimate = float(found.coefficients[0])
+    halves = [model.fit(part) for part in (0, 1)] if model.blocks >= 2 * _FEWEST_BLOCKS else []
     if halves and all(half.converged for half in halves):
         estimate = 2 * estimate - float(np.mean([half.coefficients[0] for half in halves]))
     reach = z * float(found.errors[0])
@@ -352,7 +348,6 @@ def _memes(
 def _copied(
     model: _Model | None,
     found: Fit | None,
-    halves: list[Fit],
     cast: pd.DataFrame,
     leader: Integers,
     z: float,
@@ -367,9 +362,6 @@ def _copied(
     if len(after) < _FEWEST_VOTES:
         return row
     share, error = model.copied(found, after)
-    parts = [model.copied(half, after, part)[0] for part, half in enumerate(halves) if half.converged]
-    if len(parts) == 2 and np.isfinite(parts).all():
-        share = 2 * share - float(np.mean(parts))
     reach = z * error
     if np.isnan(share):
         return row

@@ -1,0 +1,233 @@
+"""Which agents were at work when, and whether those that were not voted."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from chaosnb.analysis.blocs import allied_at
+from chaosnb.analysis.columns import NOT_A_TIME, microseconds
+from chaosnb.analysis.frames import Frame, fetch, first, give, take
+from chaosnb.analysis.intervals import wilson_interval
+
+__all__ = ["absences", "agent_uptime", "participation_by_status"]
+
+Integers = npt.NDArray[np.int64]
+
+_KNOWN: Final = ("active", "inactive", "maintenance")
+_FOREVER_US: Final = np.iinfo(np.int64).max
+
+
+def agent_uptime(statuses: Frame, *, until: str | pd.Timestamp | None = None) -> Frame:
+    """Return for how long each agent was active, inactive and in maintenance.
+
+    A status lasts until the agent's next one. What an agent did before its first status is not known and does
+    not count.
+
+    Parameters
+    ----------
+    statuses : frame
+        The table `agent_status`.
+    until : str or pandas.Timestamp, optional
+        Up to when its last status lasts. None: up to the newest row of any agent.
+
+    Returns
+    -------
+    frame
+        Least uptime first: `agent_id`, `active_s`, `inactive_s`, `maintenance_s`, `other_s` (of words that
+        the protocol does not name), `uptime` = active / all of these, unknown where they are 0, `absences`
+        (spells that are not active), `longest_s` of them, and the last `status`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no frame, lacks a column, or `until` is no time.
+
+    Notes
+    -----
+    A status lost in a gap leaves the one before standing, so times next to a gap may count for the wrong one.
+
+    Examples
+    --------
+    >>> of = {"timestamp": pd.to_datetime([0, 60, 80], unit="s"), "agent_id": "a"}
+    >>> statuses = pd.DataFrame({**of, "status": ["active", "maintenance", "active"]})
+    >>> found = agent_uptime(statuses, until="1970-01-01T00:01:40Z")
+    >>> found[["agent_id", "active_s", "maintenance_s", "uptime", "absences"]].to_numpy().tolist()
+    [['a', 80.0, 20.0, 0.8, 1]]
+    """
+    rows = _spells(statuses, until)
+    kind = rows["status"].where(rows["status"].isin(_KNOWN), "other")
+    away = rows[(kind != "active").to_numpy(bool)]
+    spent = rows["lasts_s"].groupby([rows["agent_id"], kind]).sum().unstack(fill_value=0)
+    spent = spent.reindex(columns=[*_KNOWN, "other"], fill_value=0.0).astype("float64")
+    total = spent.sum(axis=1)
+    found = spent.rename(columns={name: f"{name}_s" for name in spent.columns})
+    found["uptime"] = (spent["active"] / total).where(total > 0)
+    found["absences"] = away.groupby("agent_id").size().reindex(found.index).fillna(0).astype("int64")
+    longest = away.groupby("agent_id")["lasts_s"].max()
+    found["longest_s"] = longest.reindex(found.index).fillna(0.0).astype("float64")
+    found["status"] = rows.groupby("agent_id")["status"].last().reindex(found.index).astype("str")
+    found = found.rename_axis("agent_id").reset_index().astype({"agent_id": "str"})
+    found.columns.name = None
+    return give(found.sort_values(["uptime", "agent_id"]), statuses)
+
+
+def absences(statuses: Frame, *, until: str | pd.Timestamp | None = None) -> Frame:
+    """Return each spell in which an agent was not active, with how long it was meant to last.
+
+    Parameters
+    ----------
+    statuses : frame
+        The table `agent_status`.
+    until : str or pandas.Timestamp, optional
+        As in `agent_uptime`.
+
+    Returns
+    -------
+    frame
+        In order of `time`, its start in UTC: `agent_id`, `status`, `reason`, `expected_s` (unknown where the
+        duration has no length in seconds), `lasted_s` (up to `until` at most), `over` (1 if it has ended,
+        else 0), and `late_s` = lasted − expected, unknown where it is not over.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `agent_uptime`.
+
+    Notes
+    -----
+    The return of an agent that was lost in a gap makes its absence last until its next status.
+
+    Examples
+    --------
+    >>> of = {"timestamp": pd.to_datetime([0, 25], unit="s"), "agent_id": "a", "reason": "why"}
+    >>> statuses = {**of, "status": ["inactive", "active"], "expected_duration_s": [20.0, 0.0]}
+    >>> absences(pd.DataFrame(statuses)).iloc[:, 1:].to_numpy().tolist()
+    [['a', 'inactive', 'why', 20.0, 25.0, 1, 5.0]]
+    """
+    rows = _spells(statuses, until, "reason", "expected_duration_s")
+    rows = rows[(rows["status"] != "active").to_numpy(bool)].sort_values(["t_us", "agent_id"])
+    expected, over = rows["expected_duration_s"].astype("float64"), rows["over"].to_numpy(bool)
+    found = {
+        "time": rows["t_us"],
+        **{name: rows[name].astype("str") for name in ("agent_id", "status", "reason")},
+        "expected_s": expected,
+        "lasted_s": rows["lasts_s"],
+        "over": over.astype(np.int64),
+        "late_s": (rows["lasts_s"] - expected).where(over),
+    }
+    return give(pd.DataFrame(found), statuses)
+
+
+def participation_by_status(votes: Frame, statuses: Frame, *, confidence: float = 0.95) -> Frame:
+    """Return on how many blocks validators voted while active, away, or in a status that nobody knows.
+
+    Each validator that ever votes could have voted on each block. Which status counts is that at the block's
+    first vote. Shares have Wilson's interval, and differences from the active ones Newcombe's [1]_.
+
+    Parameters
+    ----------
+    votes : frame
+        The table `block_validation`.
+    statuses : frame
+        The table `agent_status`.
+    confidence : float
+        How sure to be that a share lies between `low` and `high`, between 0 and 1.
+
+    Returns
+    -------
+    frame
+        Most chances first: `status` (``unknown`` before a validator's first one), `chances` (blocks times
+        validators), `voted`, `participation`, `low`, `high`, and `difference` from ``active`` with
+        `difference_low` and `difference_high`, unknown where nobody was active.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no frame, lacks a column, the two are of different kinds, or the confidence is not possible.
+
+    Notes
+    -----
+    Votes lost in a gap count as not cast: leave the blocks in gaps out. A status lost in one leaves the one
+    before standing, which draws differences towards 0.
+
+    References
+    ----------
+    .. [1] R. G. Newcombe (1998). Interval estimation for the difference between independent proportions.
+       Statistics in Medicine 17 (8), 873–890.
+
+    Examples
+    --------
+    >>> of = {"timestamp": pd.to_datetime([0, 10, 20], unit="s"), "block_hash": list("ghi")}
+    >>> votes = pd.DataFrame({**of, "validator_id": ["a", "b", "a"]})
+    >>> away = {"timestamp": pd.to_datetime([5, 15], unit="s"), "agent_id": "a"}
+    >>> statuses = pd.DataFrame({**away, "status": ["inactive", "active"]})
+    >>> found = participation_by_status(votes, statuses)
+    >>> found[["status", "chances", "voted"]].to_numpy().tolist()
+    [['unknown', 4, 2], ['active', 1, 1], ['inactive', 1, 0]]
+    """
+    names = ("timestamp", "block_hash", "validator_id")
+    cast = fetch(
+        first(take(votes, "block_validation", *names, optional=["seq"]), ["block_hash", "validator_id"])
+    )
+    take(statuses, "agent_status", "agent_id", beside=votes)
+    rows = _spells(statuses, None)
+    time = cast["t_us"].groupby(cast["block_hash"].astype("str").to_numpy(object)).min()
+    times = np.sort(time.to_numpy(np.int64))
+    agents = cast["validator_id"].astype("str").to_numpy(object)
+    voters = np.unique(agents)
+    rows = rows[rows["agent_id"].isin(voters)]
+    within = np.searchsorted(times, rows["end_us"]) - np.searchsorted(times, rows["t_us"])
+    status = rows["status"].to_numpy(object)
+    begun = cast["block_hash"].astype("str").map(time).to_numpy(np.int64)
+    spells = rows[["agent_id"]].assign(start_us=rows["t_us"], end_us=rows["end_us"])
+    vote, spell = allied_at(agents, begun, spells)
+    of_vote = np.full(len(cast), "unknown", dtype=object)
+    of_vote[vote] = status[spell]
+    chances = pd.Series(within).groupby(status).sum()
+    voted = pd.Series(1, index=range(len(cast))).groupby(of_vote).sum()
+    unknown = len(voters) * len(times) - int(chances.sum())
+    chances = pd.concat([chances, pd.Series({"unknown": unknown})]) if unknown else chances
+    chances = chances[chances > 0].astype("int64")
+    hits = voted.reindex(chances.index).fillna(0).to_numpy(np.int64)
+    trials = chances.to_numpy(np.int64)
+    low, high = wilson_interval(hits, trials, confidence)
+    share = hits / trials
+    base = np.flatnonzero(chances.index == "active")
+    p, down, up = (part[base[0]] if len(base) else np.nan for part in (share, low, high))
+    found: dict[str, Any] = {
+        "status": pd.Series([*chances.index], dtype="str"),
+        **{"chances": trials, "voted": hits, "participation": share, "low": low, "high": high},
+        "difference": share - p,
+        "difference_low": share - p - np.sqrt((share - low) ** 2 + (up - p) ** 2),
+        "difference_high": share - p + np.sqrt((high - share) ** 2 + (p - down) ** 2),
+    }
+    table = pd.DataFrame(found)
+    active = (table["status"] == "active").to_numpy(bool)
+    table.loc[active, ["difference_low", "difference_high"]] = 0.0
+    return give(table.sort_values(["chances", "status"], ascending=[False, True]), votes)
+
+
+def _spells(statuses: Any, until: str | pd.Timestamp | None, *names: str) -> pd.DataFrame:
+    """Return each status with when it ends: `t_us`, `end_us`, `lasts_s`, and whether it is `over`."""
+    wanted = ("timestamp", "agent_id", "status", *names)
+    rows = fetch(take(statuses, "agent_status", *wanted, optional=["seq"]))
+    order = ["agent_id", *[name for name in ("t_us", "seq") if name in rows.columns]]
+    rows = rows.astype({"agent_id": "str", "status": "str"}).sort_values(order, kind="stable")
+    rows = rows.reset_index(drop=True)
+    last = int(rows["t_us"].max()) if len(rows) else 0
+    if until is not None:
+        last = int(microseconds(pd.Series([until], name="until"))[0])
+        if last == NOT_A_TIME:
+            raise ValueError(f"until={until!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
+    end = np.full(len(rows), _FOREVER_US)
+    agents = rows["agent_id"].to_numpy(object)
+    followed = np.flatnonzero(agents[1:] == agents[:-1])
+    start = rows["t_us"].to_numpy(np.int64)
+    end[followed] = start[followed + 1]
+    rows["end_us"], rows["over"] = end, end <= last
+    rows["lasts_s"] = np.maximum(np.minimum(end, last) - start, 0) / 1e6
+    return rows
