@@ -313,7 +313,7 @@ def reputation_reversion(updates: Frame, *, confidence: float = 0.95) -> Frame:
     return give(pd.DataFrame([found], columns=columns).astype(kinds), updates)
 
 
-def scorescore_changes(updates: Any, *names: str) -> pd.DataFrame:
+def score_changes(updates: Any, *names: str) -> pd.DataFrame:
     """Return the updates as pandas rows in order of time, with ids as text.
 
     Examples
