@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ import pandas as pd
 from chaosnb.ingest.session import Batch, Rows, join_rows
 from chaosnb.protocol.schema import field_reader
 from chaosnb.tables.buckets import NEVER, BucketSums, Columns, bucket_times
+from chaosnb.tables.columns import look_up
 from chaosnb.tables.scores import LastScores
 
 __all__ = [
@@ -127,7 +129,7 @@ class LabelCounts:
     def update(self, batch: Batch) -> None:
         """Add the events of a batch."""
         if rows := batch.rows.get(self._table):
-            codes = bytes(map(self._codes.__getitem__, self._read(rows.events)))
+            codes = bytes(look_up(self._codes, self._read(rows.events)))
             self._sums.count(rows.timestamp_us, np.frombuffer(codes, dtype=np.uint8))
 
     def merge(self, other: LabelCounts) -> None:
@@ -290,8 +292,13 @@ class Aggregates:
             # Agents without end, which a node can make up, are not kept.
             if len(self._personalities) < _MOST_AGENTS and (actors := joined.rows.get(name)):
                 ids, personalities = read_id(actors.events), read_personality(actors.events)
-                if list(map(self._personalities.get, ids)) != personalities:  # which is quickly told
+                if not self._are_known(ids, personalities):  # which is quicker than to note them again
                     self._personalities.update(zip(ids, personalities, strict=True))
+
+    def _are_known(self, ids: list[str], personalities: list[str]) -> bool:
+        with suppress(KeyError):
+            return look_up(self._personalities, ids) == tuple(personalities)
+        return False
 
 
 def as_frame(columns: Columns) -> pd.DataFrame:

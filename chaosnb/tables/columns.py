@@ -9,9 +9,10 @@ category that is ``df[c].values`` too) writes to the table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, Final, Protocol
+from operator import itemgetter
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,17 @@ import pyarrow as pa
 from chaosnb.protocol.schema import Column, field_reader
 from chaosnb.tables.buffer import GrowableBuffer
 
-__all__ = ["ArrowColumn", "CategoryColumn", "FixedColumn", "GrowableColumn", "list_array", "make_column"]
+__all__ = [
+    "ArrowColumn",
+    "CategoryColumn",
+    "FixedColumn",
+    "GrowableColumn",
+    "list_array",
+    "look_up",
+    "make_column",
+]
+
+T = TypeVar("T")
 
 # Merging so many rows of text takes some milliseconds, which is what an append may pause for.
 _MERGED_ROWS: Final = 2**13
@@ -149,17 +160,17 @@ class CategoryColumn:
         """Add values at the end."""
         code_of = self._code_of
         try:
-            codes = np.fromiter(map(code_of.__getitem__, values), dtype=np.int32, count=len(values))
+            codes = look_up(code_of, values)
         except KeyError:
             for value in dict.fromkeys(values):
                 if value not in code_of:
                     code_of[value] = len(code_of)
                     self._label_bytes += len(value) + _LABEL_BYTES
-            codes = np.fromiter(map(code_of.__getitem__, values), dtype=np.int32, count=len(values))
+            codes = look_up(code_of, values)
         dtype = _code_dtype(len(code_of))
         if self._buffer.values.dtype != dtype:
             self._buffer.move(dtype)
-        self._buffer.append(codes)
+        self._buffer.append(np.array(codes, dtype=dtype))
 
     def evict(self, rows: int) -> None:
         """Forget the first rows, and in the end the categories that only they had."""
@@ -286,6 +297,20 @@ def make_column(column: Column, place: int = 0) -> GrowableColumn:
     if column.kind == "records":
         return ArrowColumn(pa.list_(pa.struct([(name, pa.string()) for name in column.fields])))
     return ArrowColumn(pa.large_string())
+
+
+def look_up(mapping: Mapping[str, T], keys: Sequence[Any] | npt.NDArray[Any]) -> tuple[T, ...]:
+    """Return what a mapping has for each key, in half the time that one by one takes.
+
+    Examples
+    --------
+    >>> look_up({"a": 1, "b": 2}, ["b", "a", "b"])
+    (2, 1, 2)
+    """
+    if len(keys) < 2:  # of one, itemgetter gives no tuple
+        return tuple([mapping[key] for key in keys])
+    found: tuple[T, ...] = itemgetter(*keys)(mapping)
+    return found
 
 
 def list_array(lists: Sequence[Sequence[Any]], fields: Sequence[str] = ()) -> Any:
