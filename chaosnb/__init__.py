@@ -20,6 +20,7 @@ from chaosnb.errors import (
     ExportError,
     IdentityError,
     InsecureConnectionError,
+    LoadError,
     MissingColumnsError,
     MissingExtraError,
     RecordingDamagedError,
@@ -35,6 +36,7 @@ from chaosnb.opening import follow, replay, stream
 from chaosnb.playback import ReplayStream
 from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import run
+from chaosnb.store.package import load
 
 if TYPE_CHECKING:
     from chaosnb import analysis, figures
@@ -52,6 +54,7 @@ __all__ = [
     "Identity",
     "IdentityError",
     "InsecureConnectionError",
+    "LoadError",
     "MissingColumnsError",
     "MissingExtraError",
     "RecordingDamagedError",
@@ -67,6 +70,7 @@ __all__ = [
     "connect",
     "figures",
     "follow",
+    "load",
     "replay",
     "run",
     "stream",

@@ -14,6 +14,7 @@
     ├── MissingExtraError     an optional package is needed that is not installed
     ├── MissingColumnsError   a frame lacks columns that an analysis needs (also a ValueError)
     ├── ExportError           a table could not be written
+    ├── LoadError             an export could not be read back
     └── RecordingError        a recording could not be made or read
         └── RecordingDamagedError  what stands in a recording is not what was written
 
@@ -31,6 +32,7 @@ __all__ = [
     "ExportError",
     "IdentityError",
     "InsecureConnectionError",
+    "LoadError",
     "MissingColumnsError",
     "MissingExtraError",
     "RecordingDamagedError",
@@ -218,6 +220,23 @@ class ExportError(ChaosnbError):
             f"{table!r} could not be exported: {reason}. Nothing half-written is left, and what was received "
             "is still in memory."
         )
+
+
+class LoadError(ChaosnbError):
+    """An export could not be read back.
+
+    Attributes
+    ----------
+    path : str
+        The folder, or the file in it.
+    reason : str
+        What happened, and what to do.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = printable(reason, _MOST_WORDS)
+        super().__init__(f"{printable(path, _MOST_WORDS)}: {self.reason}")
 
 
 class RecordingError(ChaosnbError):

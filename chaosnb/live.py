@@ -23,8 +23,10 @@ from chaosnb.ingest.status import Status
 from chaosnb.protocol.events import check_topics
 from chaosnb.pump import Pump
 from chaosnb.runtime import wait_until
-from chaosnb.store.dataset import Dataset, Time, microseconds
+from chaosnb.store.dataset import Dataset
 from chaosnb.store.history import History, Moment
+from chaosnb.store.moments import Time, microseconds
+from chaosnb.tables.capture import Capture
 from chaosnb.text import printable
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class Stream(Dataset):
     (``s["block_validation"]``), always up to date, and free for you to change. Their columns stand in
     `chaosnb.protocol.schema`.
     """
+
+    _capture: Capture
 
     def __init__(self, pump: Pump, *, clock: Clock, history: History | None = None) -> None:
         self._clock = clock

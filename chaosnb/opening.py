@@ -20,8 +20,8 @@ from chaosnb.playback import ReplayStream, check_speed
 from chaosnb.protocol.events import check_topics
 from chaosnb.protocol.signing import Identity
 from chaosnb.pump import Pump
-from chaosnb.store.dataset import Time, microseconds
 from chaosnb.store.history import History, Take
+from chaosnb.store.moments import Time, microseconds
 from chaosnb.store.recorder import Recorder
 from chaosnb.tables.capture import Capture
 from chaosnb.tables.retention import parse_retention

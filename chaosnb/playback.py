@@ -15,8 +15,8 @@ from chaosnb.errors import ChaosnbError, StreamClosedError
 from chaosnb.ingest.clocks import Clock
 from chaosnb.live import Stream
 from chaosnb.pump import Pump
-from chaosnb.store.dataset import Time, microseconds
 from chaosnb.store.history import History
+from chaosnb.store.moments import Time, microseconds
 from chaosnb.store.places import Place, place_after_batches, place_after_blocks, place_of_time
 from chaosnb.store.replay import Replay
 

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from chaosnb.ingest.gaps import GapLedger
 from chaosnb.ingest.session import Session
 from chaosnb.notebook.delta import pack, unpack
@@ -15,7 +17,9 @@ from chaosnb.notebook.source import figure_of
 from chaosnb.protocol.codec import decode, decode_all, encode
 from chaosnb.protocol.events import TOPICS, Control, Event, Frame, Reject
 from chaosnb.protocol.signing import Identity
-from chaosnb.store.export import FORMATS, export_frames
+from chaosnb.store.dataset import Dataset
+from chaosnb.store.formats import FORMATS
+from chaosnb.store.package import load
 from chaosnb.tables.aggregates import AGGREGATES
 from chaosnb.tables.capture import Capture, drift_frame
 from chaosnb.tables.ledgers import gap_frame
@@ -41,6 +45,17 @@ def check_decode(data: bytes) -> None:
         again = decode_all([Frame(encode(found), 5)], drift)
         assert again == [found]
         assert not drift
+
+
+class Held(Dataset):
+    """A capture, to be exported."""
+
+    source = "the fuzzer (simulated)"
+    simulated = True
+    topics = ("blocks",)
+
+    def _before_reading(self) -> None:
+        """Nothing stands against reading."""
 
 
 class Client:
@@ -93,5 +108,8 @@ class Client:
                 capture.aggregates.value(name, window_s=window_s)
                 drawn = figure_of(name, capture.aggregates.arrays(name, window_s=window_s), gaps, ())
                 json.dumps(unpack(pack(drawn)), allow_nan=False)
+        held = Held(capture, self._ledger, self._session.drift)
         for format in FORMATS:
-            export_frames(frames, folder, format=format, source={})
+            back = load(held.export(folder / format, format=format, quiet=True), quiet=True)
+            for name, frame in frames.items():
+                pd.testing.assert_frame_equal(getattr(back, name), frame, check_exact=True)

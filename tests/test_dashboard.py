@@ -329,7 +329,7 @@ def test_export_writes_where_it_is_told_and_says_so(stream: FakeStream, tmp_path
     stream.folder = tmp_path / "out"
     dashboard = Dashboard(stream)
     controls = dashboard.controls
-    assert controls.format.options == ("parquet", "csv", "feather", "jsonl")
+    assert controls.format.options == ("parquet", "feather", "csv", "jsonl", "xlsx", "duckdb")
     controls.folder.value, controls.format.value = "out", "csv"
     controls.export.click()
     until(lambda: "1 file written to" in controls.message.value)

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from chaosnb.ingest.gaps import Gap
-from chaosnb.store.export import export_frames
-from chaosnb.tables.ledgers import gap_frame
+from chaosnb.store.arrow import arrow_table, slices
+from chaosnb.store.formats import require
+from chaosnb.tables.ledgers import LEDGERS, gap_frame
 
 START_US = 1_795_394_172_345_678
 MOMENT = pd.Timestamp("2026-11-23T00:36:12.345678Z")
@@ -65,6 +66,11 @@ def test_of_a_jump_beyond_measure_the_first_heights_are_listed() -> None:
     assert frame["blocks_missing"].iloc[0] == 2**63 - 1
 
 
+def write_gaps(frame: pd.DataFrame, folder: Path, format: str) -> None:
+    with require(format).writer(folder) as write:
+        write(LEDGERS["gaps"], slices(arrow_table(frame, LEDGERS["gaps"])))
+
+
 @pytest.mark.parametrize("format", ["parquet", "feather", "csv", "jsonl"])
 def test_every_export_holds_the_gaps_with_all_their_columns(tmp_path: Path, format: str) -> None:
     """Read back, a gap is what it was: times, lists, and an end that is not there."""
@@ -73,12 +79,12 @@ def test_every_export_holds_the_gaps_with_all_their_columns(tmp_path: Path, form
         Gap(START_US, None, "disconnected", ("blocks", "memes"), "possible"),
     ]
     for frame in (gap_frame(gaps), gap_frame([])):
-        export_frames({"gaps": frame}, tmp_path, format=format, source={})
+        write_gaps(frame, tmp_path, format)
         back = READERS[format](tmp_path / f"gaps.{format}")
         assert len(back) == len(frame)
         if format != "jsonl" or len(frame):
             assert list(back) == list(DTYPES)
-    export_frames({"gaps": gap_frame(gaps)}, tmp_path, format=format, source={})
+    write_gaps(gap_frame(gaps), tmp_path, format)
     first, second = READERS[format](tmp_path / f"gaps.{format}").itertuples(index=False)
     assert pd.Timestamp(first.start) == MOMENT
     assert pd.Timestamp(first.end) == MOMENT + pd.Timedelta("1.5s")

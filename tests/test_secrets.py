@@ -90,7 +90,7 @@ def test_no_display_log_or_export_of_a_stream_shows_the_key(
         assert s.debug()["public_key"] == chaosnb.Identity(key).public_key_hex
         shown = [*everything(s), *everything(s.status), *s._repr_mimebundle_().values(), s.debug()]
         shown += [s.dashboard(), *s.frames().values()]
-        for format in ("csv", "jsonl", "parquet", "feather"):
+        for format in ("csv", "jsonl", "parquet", "feather", "xlsx", "duckdb"):
             s.export(tmp_path / format, format=format)
     shown += [record.getMessage() for record in caplog.records]
     shown += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*.*")]

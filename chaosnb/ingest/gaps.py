@@ -14,6 +14,7 @@ from msgspec import Struct
 from chaosnb.ingest.chain import BlockChain, Hole
 from chaosnb.ingest.progress import Progress
 from chaosnb.ingest.session import Batch, Rows
+from chaosnb.ingest.spans import Span, cut_out, holds
 from chaosnb.ingest.unread import UnreadSpans
 from chaosnb.protocol.events import TOPICS, events_of
 
@@ -250,23 +251,25 @@ class GapLedger:
             that may be of that time was unreadable, since nobody knows what it was.
         """
         with self._lock:
-            now_us = self._progress.newest_us
             asked = self._since_us.keys() if topics is None else set(topics)
-            if now_us is None or not asked or not asked <= self._since_us.keys():
-                return False
-            since_us = max(self._since_us[topic] for topic in asked) + self._progress.disorder_us
-            if start_us < since_us or end_us > now_us - self._lateness_us:
-                return False
-            if self._unread.touches(start_us, end_us, self._progress.disorder_us):
-                return False
-            gaps = [self._lost(loss, final=False) for loss in self._losses]
-            gaps += [*map(_hole, self._chain.doubts), *self._evicted.values()]
-            return not any(
-                gap.start_us <= end_us
-                and (gap.end_us is None or gap.end_us >= start_us)
-                and not asked.isdisjoint(gap.topics)
-                for gap in gaps
-            )
+            return bool(asked) and all(holds(self._complete(topic), start_us, end_us) for topic in asked)
+
+    @property
+    def complete_spans(self) -> dict[str, list[Span]]:
+        """The spans that are `complete`, of each topic that is watched."""
+        with self._lock:
+            return {topic: self._complete(topic) for topic in self._since_us}
+
+    def _complete(self, topic: str) -> list[Span]:
+        newest_us, since_us = self._progress.newest_us, self._since_us.get(topic)
+        if newest_us is None or since_us is None:
+            return []
+        disorder_us = self._progress.disorder_us
+        gaps = [self._lost(loss, final=False) for loss in self._losses]
+        gaps += [*map(_hole, self._chain.doubts), *self._evicted.values()]
+        holes = [(gap.start_us, gap.end_us) for gap in gaps if topic in gap.topics]
+        span = since_us + disorder_us, newest_us - self._lateness_us
+        return cut_out(span, [*holes, *self._unread.spans(disorder_us)])
 
     def _feed(self, batch: Batch) -> None:
         self._watch(batch)

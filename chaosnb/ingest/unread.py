@@ -29,8 +29,8 @@ class UnreadSpans:
     >>> unread = UnreadSpans()
     >>> unread.note(10)
     >>> unread.advance(14)
-    >>> unread.touches(0, 9), unread.touches(12, 20), unread.touches(15, 20)
-    (False, True, False)
+    >>> unread.spans()
+    [(10, 14)]
     """
 
     def __init__(self, *, kept: int = _KEPT) -> None:
@@ -59,10 +59,9 @@ class UnreadSpans:
         if self.is_open and newest_us is not None and newest_us > self._spans[-1].start_us:
             self._spans[-1].end_us = newest_us
 
-    def touches(self, start_us: int, end_us: int, disorder_us: int = 0) -> bool:
-        """Return whether one of them may lie in a span of a feed that comes this much out of order."""
-        return any(
-            span.start_us - disorder_us <= end_us
-            and (span.end_us is None or span.end_us + disorder_us >= start_us)
+    def spans(self, disorder_us: int = 0) -> list[tuple[int, int | None]]:
+        """Return from when to when they may lie in a feed that comes this much out of order; None: no end."""
+        return [
+            (span.start_us - disorder_us, None if span.end_us is None else span.end_us + disorder_us)
             for span in self._spans
-        )
+        ]

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from chaosnb.notebook.full_screen import FullScreen
 from chaosnb.protocol.events import TOPICS
-from chaosnb.store.export import FORMATS
+from chaosnb.store.formats import FORMATS
 from chaosnb.text import printable
 
 __all__ = ["RESOLUTIONS", "WINDOWS", "Controls", "release"]

@@ -13,7 +13,9 @@ from typing import Any, Final, Literal
 
 __all__ = ["DTYPES", "TABLES", "Column", "Kind", "TableSchema", "field_reader"]
 
-Kind = Literal["time", "integer", "number", "category", "text", "json", "duration", "texts", "records"]
+Kind = Literal[
+    "time", "integer", "number", "category", "text", "json", "duration", "texts", "integers", "records"
+]
 
 DTYPES: Final[dict[Kind, str]] = {
     "time": "datetime64[us, UTC]",
@@ -24,6 +26,7 @@ DTYPES: Final[dict[Kind, str]] = {
     "json": "str",
     "duration": "float64",
     "texts": "list[str]",
+    "integers": "list[int]",
     "records": "list[dict]",
 }
 """The pandas dtype of each kind; lists are Arrow-backed columns whose values are Python lists."""

@@ -6,27 +6,30 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.ingest.gaps import Gap, GapLedger
+from chaosnb.ingest.gaps import Gap
+from chaosnb.ingest.spans import holds
 from chaosnb.protocol.events import check_topics
 from chaosnb.protocol.schema import TABLES
-from chaosnb.store.export import export_frames
+from chaosnb.store.citation import cited
+from chaosnb.store.content import Content, Counts, Credits
+from chaosnb.store.export import export_content
+from chaosnb.store.holdings import Holdings, Ledger
+from chaosnb.store.moments import Time, microseconds
 from chaosnb.tables.aggregates import as_frame
-from chaosnb.tables.capture import Capture, drift_frame
-from chaosnb.tables.ledgers import gap_frame
+from chaosnb.tables.capture import drift_frame
+from chaosnb.tables.ledgers import gap_frame, span_frame
 from chaosnb.tables.selection import Selection, selected
 from chaosnb.text import did_you_mean
 
 __all__ = ["Dataset", "Time", "microseconds"]
 
-Time = str | datetime | pd.Timestamp
-"""What stands for a moment; without a zone it is UTC."""
+_NOTHING_SAID: Final = Credits()
 
 
 class Dataset(ABC):
@@ -36,10 +39,13 @@ class Dataset(ABC):
     (``s["block_validation"]``), always up to date, and free for you to change.
     """
 
-    def __init__(self, capture: Capture, ledger: GapLedger, drift: Counter[str]) -> None:
+    def __init__(
+        self, capture: Holdings, ledger: Ledger, drift: Counter[str], credits: Credits = _NOTHING_SAID
+    ) -> None:
         self._capture = capture
         self._ledger = ledger
         self._drift = drift
+        self._credits = credits
         self._gaps: tuple[list[Gap], pd.DataFrame] | None = None
 
     @property
@@ -237,7 +243,9 @@ class Dataset(ABC):
         start_us, end_us = microseconds("start", start), microseconds("end", end)
         if start_us > end_us:
             raise ValueError(f"start={start!r} is after end={end!r}; give the earlier time first")
-        return self._ledger.complete(start_us, end_us, None if topics is None else check_topics(topics))
+        spans = self._ledger.complete_spans
+        asked = spans if topics is None else check_topics(topics)
+        return bool(asked) and all(holds(spans.get(topic, ()), start_us, end_us) for topic in asked)
 
     @property
     def rejects(self) -> pd.DataFrame:
@@ -272,22 +280,38 @@ class Dataset(ABC):
         folder: str | os.PathLike[str],
         format: str = "parquet",
         *,
+        title: str | None = None,
+        authors: str | Iterable[str] = (),
+        license: str | None = None,
         defuse_formulas: bool = True,
         quiet: bool = False,
     ) -> Path:
-        """Write every table, the gaps, rejects and incidents into a folder, a file each.
+        """Write every table, and the ledgers, into a folder that can be cited; `chaosnb.load` reads it back.
+
+        Beside the tables stand ``datapackage.json`` (a Frictionless Data Package: what each column means,
+        where the data comes from and when, checksums), ``croissant.json`` and ``CITATION.cff``. The ledgers
+        are the tables ``gaps``, ``complete`` (which spans are), ``rejects``, ``incidents`` and ``drift``. The
+        same data gives the same bytes (but for DuckDB and Excel).
 
         Parameters
         ----------
         folder : path
             Made if it does not exist; an earlier export in it is replaced, once all files are written.
-        format : {"parquet", "csv", "feather", "jsonl"}
+        format : {"parquet", "feather", "csv", "jsonl", "xlsx", "duckdb"}
+            A file a table, but for DuckDB, which is one database. The last two take the extras ``excel`` and
+            ``archive``.
+        title : str, optional
+            None: one that says where the data comes from, and when.
+        authors : str or iterable of str
+            Who made the capture; by default its source stands for them.
+        license : str, optional
+            An SPDX name such as ``"CC-BY-4.0"``, or an address. None: nothing is said.
         defuse_formulas : bool
             Whether CSV gets a ``'`` before text that a spreadsheet would take for a formula (it starts with
             ``=``, ``+``, ``-``, ``@``, a tab or a line end, perhaps after blanks). False keeps every text as
             it is; the other formats always do.
         quiet : bool
-            Whether to show no progress bar; a small export shows none anyway.
+            Whether to show no progress bar; what takes less than two seconds shows none anyway.
 
         Returns
         -------
@@ -298,24 +322,65 @@ class Dataset(ABC):
         ------
         ValueError
             If the format is none of these, or the folder looks like the name of a file.
+        MissingExtraError
+            If the format takes a package that is not installed.
         ExportError
             If a table cannot be written.
         """
+        content = self._content(Credits(title, _names(authors), license))
+        return export_content(
+            content, Path(folder), format=format, defuse_formulas=defuse_formulas, quiet=quiet
+        )
+
+    def cite(
+        self,
+        style: Literal["text", "bibtex"] | None = None,
+        *,
+        title: str | None = None,
+        authors: str | Iterable[str] = (),
+    ) -> None:
+        """Print how to cite this data as it stands, with a checksum of all that the tables hold.
+
+        The checksum is that of an export, in whatever format, of the same data; so cite what is closed or
+        exported, since a stream goes on.
+
+        Parameters
+        ----------
+        style : {"text", "bibtex"}, optional
+            None: both.
+        title, authors
+            As of `export`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such style.
+        """
+        if style not in (None, "text", "bibtex"):
+            raise ValueError(
+                f"no style {style!r} of a citation; there are 'text' and 'bibtex', and None is both"
+            )
+        citation = cited(self._content(Credits(title, _names(authors))))
+        print({None: str(citation), "text": citation.text, "bibtex": citation.bibtex}[style])
+
+    def _content(self, credits: Credits) -> Content:
+        capture = self._capture
         ledgers = {
             "gaps": self.gaps,
+            "complete": self._with_source(span_frame(self._ledger.complete_spans)),
             "rejects": self.rejects,
             "incidents": self.incidents,
             "drift": self.drift,
         }
-        source = {"source": self.source, "simulated": self.simulated, "topics": self.topics}
-        frames = self.frames() | ledgers
-        return export_frames(
-            frames,
-            Path(folder),
-            format=format,
-            source=source,
-            defuse_formulas=defuse_formulas,
-            quiet=quiet,
+        counts = Counts(capture.events, capture.rejected, capture.filtered, capture.duplicates, capture.late)
+        return Content(
+            self.frames() | ledgers,
+            source=self.source,
+            simulated=self.simulated,
+            topics=self.topics,
+            counts=counts,
+            newest_s=capture.aggregates.span().stop,
+            credits=credits | self._credits,
         )
 
     def _with_source(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -325,28 +390,3 @@ class Dataset(ABC):
 
 def _names(names: str | Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-def microseconds(name: str, time: Time) -> int:
-    """Return the microseconds since the epoch of a moment; `name` is the argument's, for the error.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-
-    Examples
-    --------
-    >>> microseconds("start", "1970-01-01T00:00:01Z")
-    1000000
-    """
-    try:
-        moment = pd.Timestamp(time)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(
-            f"{name}={time!r} is not a time; write one such as '2026-11-23T00:36:12Z'"
-        ) from error
-    if pd.isna(moment):
-        raise ValueError(f"{name}={time!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
-    utc = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
-    return int(utc.as_unit("us").asm8.astype("int64"))

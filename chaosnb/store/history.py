@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 import pandas as pd
 
 from chaosnb.ingest.clocks import Clock
-from chaosnb.store.dataset import Dataset, Time, microseconds
+from chaosnb.store.dataset import Dataset
+from chaosnb.store.moments import Time, microseconds
 from chaosnb.store.places import Place, Start, place_of_height, place_of_time, start_of
 from chaosnb.store.replay import Replay
 from chaosnb.tables.capture import Capture

@@ -9,12 +9,12 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import pandas as pd
 
-from chaosnb.ingest.intake import Incident
+from chaosnb.ingest.intake import Incident, State
 from chaosnb.ingest.session import Batch
 from chaosnb.protocol.events import Reject
 from chaosnb.protocol.schema import TABLES
@@ -31,6 +31,7 @@ _KEPT_INCIDENTS: Final = 10_000
 _KEPT_REJECT_BYTES: Final = 65_536
 _KEPT_REJECTS_BYTES: Final = 2**24
 _RATE_SPAN_S: Final = 5.0
+_STATES: Final = list(get_args(State))
 # Rows that wait to become columns hold their messages' whole text.
 _MOST_WAITING_BYTES: Final = 2**24
 
@@ -178,7 +179,7 @@ class Capture:
         return pd.DataFrame(
             {
                 "timestamp": _times([incident.at_ns for incident in incidents]),
-                "state": pd.Categorical([incident.state for incident in incidents]),
+                "state": pd.Categorical([incident.state for incident in incidents], categories=_STATES),
                 "detail": _texts([printable(incident.detail) for incident in incidents]),
                 "code": _texts([incident.code for incident in incidents]),
                 "delay_s": np.array([incident.delay_s for incident in incidents], dtype=float),

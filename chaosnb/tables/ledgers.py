@@ -1,8 +1,11 @@
-"""Ledgers as DataFrames: records about the data in, frames of fixed columns and dtypes out."""
+"""Ledgers as DataFrames: records about the data in, frames of fixed columns and dtypes out.
+
+`LEDGERS` declares their columns, as `chaosnb.protocol.schema.TABLES` does those of the tables.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -10,12 +13,70 @@ import pandas as pd
 import pyarrow as pa
 
 from chaosnb.ingest.gaps import CAUSES, Gap
+from chaosnb.protocol.schema import Column, TableSchema
 
-__all__ = ["gap_frame"]
+__all__ = ["LEDGERS", "gap_frame", "gaps_of", "span_frame", "spans_of"]
 
 _SHOWN_HEIGHTS: Final = 1_000
 _MOST_BLOCKS: Final = 2**63 - 1
 _NOT_A_TIME: Final = -(2**63)
+_SCHEMAS: Final = (
+    TableSchema(
+        "gaps",
+        "Spans in which events are missing or may be, by event time.",
+        (
+            Column("start", "time", "from when"),
+            Column("end", "time", "to when; none while it lasts"),
+            Column("duration_s", "duration", "how long", unit="s"),
+            Column("cause", "category", "why events are missing"),
+            Column("certainty", "category", "certain where something is known to be missing, else possible"),
+            Column("topics", "texts", "whose events are missing"),
+            Column("heights_missing", "integers", "heights without a block, the first 1,000"),
+            Column("blocks_missing", "integer", "how many heights are without a block"),
+            Column("detail", "text", "more about it"),
+        ),
+    ),
+    TableSchema(
+        "complete",
+        "Spans of event time of which all that was sent is there, provably; both ends are included.",
+        (
+            Column("topic", "category", "whose events are all there"),
+            Column("start", "time", "from when"),
+            Column("end", "time", "to when"),
+        ),
+    ),
+    TableSchema(
+        "rejects",
+        "The newest messages that could not be read.",
+        (
+            Column("received_at", "time", "when it arrived here, by this machine's clock"),
+            Column("reason", "text", "why it could not be read"),
+            Column("raw", "text", "the message, with what cannot be printed escaped"),
+        ),
+    ),
+    TableSchema(
+        "incidents",
+        "What the connection went through.",
+        (
+            Column("timestamp", "time", "when, by this machine's clock"),
+            Column("state", "category", "the state entered, or gone on with"),
+            Column("detail", "text", "what happened"),
+            Column("code", "text", "close code, HTTP status or error code"),
+            Column("delay_s", "duration", "until the next try", unit="s"),
+        ),
+    ),
+    TableSchema(
+        "drift",
+        "Fields and values that the protocol does not name.",
+        (
+            Column("drift", "text", "the field or value"),
+            Column("count", "integer", "how often it came"),
+        ),
+    ),
+)
+
+LEDGERS: Final[Mapping[str, TableSchema]] = {schema.name: schema for schema in _SCHEMAS}
+"""Every ledger by name."""
 
 
 def gap_frame(gaps: Sequence[Gap]) -> pd.DataFrame:
@@ -46,6 +107,69 @@ def gap_frame(gaps: Sequence[Gap]) -> pd.DataFrame:
             "detail": pd.Series([gap.detail for gap in gaps], dtype="str"),
         }
     )
+
+
+def gaps_of(frame: pd.DataFrame) -> list[Gap]:
+    """Return the gaps that `gap_frame` made this of.
+
+    Examples
+    --------
+    >>> gap = Gap(0, None, "stale", ("blocks",), "possible")
+    >>> gaps_of(gap_frame([gap])) == [gap]
+    True
+    """
+    columns = [
+        _counts(frame["start"]),
+        _counts(frame["end"]),
+        *(
+            list(frame[name])
+            for name in ("cause", "topics", "certainty", "heights_missing", "blocks_missing")
+        ),
+        list(frame["detail"]),
+    ]
+    return [
+        Gap(start, None if end == _NOT_A_TIME else end, cause, tuple(topics), certainty, heights, detail)
+        for start, end, cause, topics, certainty, shown, blocks, detail in zip(*columns, strict=True)
+        for heights in [range(shown[0], shown[0] + blocks) if shown else range(0)]
+    ]
+
+
+def span_frame(spans: Mapping[str, Sequence[tuple[int, int]]]) -> pd.DataFrame:
+    """Return spans of event time by topic, in microseconds, as a DataFrame: topic, start, end.
+
+    Examples
+    --------
+    >>> span_frame({"blocks": [(0, 1_000_000)]})["end"].tolist()
+    [Timestamp('1970-01-01 00:00:01+0000', tz='UTC')]
+    """
+    rows = [(topic, *span) for topic, found in spans.items() for span in found]
+    return pd.DataFrame(
+        {
+            "topic": pd.Categorical([topic for topic, _, _ in rows], categories=list(spans)),
+            "start": _times([start for _, start, _ in rows]),
+            "end": _times([end for _, _, end in rows]),
+        }
+    )
+
+
+def spans_of(frame: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:
+    """Return the spans that `span_frame` made this of.
+
+    Examples
+    --------
+    >>> spans = {"blocks": [(0, 1), (5, 6)], "memes": []}
+    >>> spans_of(span_frame(spans)) == spans
+    True
+    """
+    spans: dict[str, list[tuple[int, int]]] = {topic: [] for topic in frame["topic"].cat.categories}
+    for topic, start, end in zip(frame["topic"], _counts(frame["start"]), _counts(frame["end"]), strict=True):
+        spans[topic].append((start, end))
+    return spans
+
+
+def _counts(times: pd.Series) -> list[int]:
+    counts: list[int] = times.to_numpy("datetime64[us]").astype("int64").tolist()
+    return counts
 
 
 def _times(epoch_us: list[int]) -> pd.DatetimeIndex:

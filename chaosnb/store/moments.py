@@ -1,0 +1,37 @@
+"""Moments, as the caller names them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pandas as pd
+
+__all__ = ["Time", "microseconds"]
+
+Time = str | datetime | pd.Timestamp
+"""What stands for a moment; without a zone it is UTC."""
+
+
+def microseconds(name: str, time: Time) -> int:
+    """Return the microseconds since the epoch of a moment; `name` is the argument's, for the error.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+
+    Examples
+    --------
+    >>> microseconds("start", "1970-01-01T00:00:01Z")
+    1000000
+    """
+    try:
+        moment = pd.Timestamp(time)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f"{name}={time!r} is not a time; write one such as '2026-11-23T00:36:12Z'"
+        ) from error
+    if pd.isna(moment):
+        raise ValueError(f"{name}={time!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
+    utc = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
+    return int(utc.as_unit("us").asm8.astype("int64"))

@@ -1,0 +1,123 @@
+"""Staging: a folder's new files are written apart, and take their places together or not at all.
+
+A folder that is not there yet appears whole, by one renaming. In one that is there, with an earlier export
+and whatever else, the new files first lie complete in a folder within it, and are then moved, each into its
+place; where a process is killed amid that, the next one that looks goes on with it (`settle`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["described", "settle", "staged"]
+
+_UNFINISHED: Final = ".unfinished-"
+_FINISHED: Final = ".finished-export"
+
+
+@contextmanager
+def staged(folder: Path, description: str) -> Iterator[Path]:
+    """Give a folder to write into, whose files become those of `folder` unless there is an error.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist. The files that its `description` names give way, all else stays.
+    description : str
+        The name of the file that says which files belong together; it takes its place last.
+    """
+    folder = folder.resolve()
+    settle(folder, description)
+    is_new = not folder.exists()
+    home = folder.parent if is_new else folder
+    prefix = f".{folder.name}{_UNFINISHED}" if is_new else _UNFINISHED
+    home.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(home, prefix)
+    part, lock = _made(home, prefix)
+    try:
+        yield part
+        for path in [*part.iterdir(), part]:
+            _sync(path)
+        part.rename(folder if is_new else folder / _FINISHED)
+        settle(folder, description)
+        _sync(home)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def settle(folder: Path, description: str) -> None:
+    """Move the files of an export that was complete when its process was killed into their places."""
+    finished = folder / _FINISHED
+    if not finished.is_dir():
+        return
+    new = described(finished / description)
+    for path in sorted(finished.iterdir()):
+        if path.name != description:
+            path.replace(folder / path.name)
+    # Last comes the description: until then it is the earlier one, and says what is to go.
+    if (finished / description).exists():
+        for stale in described(folder / description) - new:
+            (folder / stale).unlink(missing_ok=True)
+        (finished / description).replace(folder / description)
+    finished.rmdir()
+
+
+def described(path: Path) -> set[str]:
+    """Return the files that a description of ours names; none where it is of somebody else, or not there."""
+    try:
+        package = json.loads(path.read_text(encoding="utf-8"))
+        return {Path(resource["path"]).name for resource in package["resources"] if "chaosnb" in package}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+
+
+def _made(home: Path, prefix: str) -> tuple[Path, int | None]:
+    """Make a folder, and lock it, which tells it from one whose process was killed."""
+    while True:
+        part = home / f"{prefix}{secrets.token_hex(4)}"
+        part.mkdir()
+        if sys.platform == "win32":
+            return part, None
+        lock = os.open(part, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Another process may have taken it for abandoned in between.
+        if part.exists():
+            return part, lock
+        os.close(lock)
+
+
+def _remove_abandoned(home: Path, prefix: str) -> None:
+    if sys.platform == "win32":
+        return
+    for path in home.glob(f"{prefix}*"):
+        lock = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
+
+
+def _sync(path: Path) -> None:
+    if sys.platform == "win32" and path.is_dir():
+        return
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
