@@ -23,10 +23,12 @@ from chaosnb.analysis.continuity import reputation_breaks
 from chaosnb.analysis.discussion import discussion_volume, sentiment_index, sentiment_lead
 from chaosnb.analysis.drifts import cusum, drift
 from chaosnb.analysis.drivers import vote_drivers
+from chaosnb.analysis.finality import consensus_time, finality_curve
 from chaosnb.analysis.intervals import wilson_interval
 from chaosnb.analysis.lineage import forks, main_chain, orphans, stale_blocks
 from chaosnb.analysis.meme_votes import meme_effect
 from chaosnb.analysis.memes import meme_influence, meme_references, meme_spread, meme_tags
+from chaosnb.analysis.outcomes import block_outcomes
 from chaosnb.analysis.production import block_intervals, height_progress, throughput
 from chaosnb.analysis.reputation import (
     reputation_inequality,
@@ -49,10 +51,13 @@ __all__ = [
     "alliance_spells",
     "approval_rate",
     "block_intervals",
+    "block_outcomes",
+    "consensus_time",
     "cusum",
     "discussion_volume",
     "double_votes",
     "drift",
+    "finality_curve",
     "forks",
     "height_progress",
     "main_chain",

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import narwhals.stable.v2 as nw
 
-from chaosnb.analysis.frames import Frame, Lazy, bucket, count, first, flag, give, repeats, take
+from chaosnb.analysis.frames import Frame, Lazy, bucket, coded, count, first, flag, give, repeats, take
 from chaosnb.analysis.intervals import wilson_bounds
 
 __all__ = [
@@ -30,6 +30,7 @@ _COLUMN_OF: Final[dict[str, str]] = {
     "time": "t_us",
 }
 _ONE_EACH: Final = ("block_hash", "validator_id")
+_COUNTS: Final = ("approve", "reject", "other", "voted")
 _RATES: Final = ("approve", "reject", "other", "approval_rate", "low", "high")
 
 
@@ -209,9 +210,12 @@ def check_groups(by: str | Sequence[str]) -> list[str]:
 
 
 def counted_votes(votes: Any, *names: str) -> Lazy:
-    """Return these columns of the votes that count, `t_us`, and what tells the votes apart."""
+    """Return these columns of the votes that count, `t_us`, and what tells the votes apart.
+
+    In pandas, `block_hash` is a category.
+    """
     rows = take(votes, "block_validation", "timestamp", *_ONE_EACH, "decision", *names, optional=["seq"])
-    return first(rows, _ONE_EACH)
+    return first(coded(rows, "block_hash"), _ONE_EACH)
 
 
 def grouped_votes(votes: Any, groups: Sequence[str], *, every_s: float = 60) -> Lazy:
@@ -222,27 +226,32 @@ def grouped_votes(votes: Any, groups: Sequence[str], *, every_s: float = 60) -> 
     return rows.select("decision", "block_hash", **by)
 
 
-def count_votes(votes: Any, groups: Sequence[str], *, every_s: float = 60, each_block: bool = False) -> Lazy:
-    """Return the counts of valid votes by group: `approve`, `reject`, `other`, and `voted`, the first two.
+def count_votes(votes: Any, groups: Sequence[str], *, every_s: float = 60) -> Lazy:
+    """Return the counts of valid votes by group: `approve`, `reject`, `other`, and `voted`, the first two."""
+    counted = count(_flagged(votes, groups, every_s), groups, *_COUNTS)
+    return counted.select(*groups, *_COUNTS)
 
-    With `each_block`, each block has its own row, under `block_hash`.
-    """
-    rows = grouped_votes(votes, groups, every_s=every_s)
-    groups = [*groups, *["block_hash"] * each_block]
+
+def _flagged(votes: Any, groups: Sequence[str], every_s: float) -> Lazy:
     approves, rejects = nw.col("decision") == "approve", nw.col("decision") == "reject"
-    flags = {"approve": flag(approves), "reject": flag(rejects), "all_": nw.lit(1, nw.Int64)}
-    counted = count(rows.with_columns(**flags), groups, "approve", "reject", "all_")
-    voted = nw.col("approve") + nw.col("reject")
-    whole = counted.with_columns(other=nw.col("all_") - voted, voted=voted)
-    return whole.select(*groups, "approve", "reject", "other", "voted")
+    voted = approves | rejects
+    flags = {
+        "approve": flag(approves),
+        "reject": flag(rejects),
+        "other": 1 - flag(voted),
+        "voted": flag(voted),
+    }
+    rows = grouped_votes(votes, groups, every_s=every_s)
+    return rows.select(*dict.fromkeys([*groups, "block_hash"]), **flags)
 
 
 def _count_clusters(votes: Any, groups: Sequence[str], every_s: float) -> Lazy:
     """Count votes, and with the design effect also how many independent ones they amount to."""
     a, n = nw.col("approve"), nw.col("voted")
-    blocks = count_votes(votes, groups, every_s=every_s, each_block=True)
+    each = _flagged(votes, groups, every_s).group_by(*dict.fromkeys([*groups, "block_hash"]))
+    blocks = each.agg(*[nw.col(name).sum() for name in _COUNTS])
     squares = {"aa_": a * a, "an_": a * n, "nn_": n * n, "blocks_": flag(n > 0)}
-    counted = count(blocks.with_columns(**squares), groups, "approve", "reject", "other", "voted", *squares)
+    counted = count(blocks.with_columns(**squares), groups, *_COUNTS, *squares)
     some = counted.with_columns(p_=a / nw.when(n > 0).then(n))
     p, m = nw.col("p_"), nw.col("blocks_")
     between = nw.col("aa_") - 2 * p * nw.col("an_") + p * p * nw.col("nn_")

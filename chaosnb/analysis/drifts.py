@@ -136,15 +136,24 @@ def _by_block(votes: Any, by: str | None) -> list[tuple[str, pd.DataFrame]]:
     rows = counted_votes(votes, *names)
     approves, rejects = nw.col("decision") == "approve", nw.col("decision") == "reject"
     flagged = rows.with_columns(approve=flag(approves), voted=flag(approves | rejects))
-    grouped = flagged.group_by(*names, "block_hash").agg(
-        nw.col("approve").sum(), nw.col("voted").sum(), nw.col("t_us").min()
-    )
-    blocks = fetch(grouped).sort_values(["t_us", "block_hash"], kind="stable")
-    blocks = blocks[blocks["voted"] > 0]
-    if by is None:
-        return [("", blocks)] if len(blocks) else []
-    labels = blocks[names[0]].astype("str").fillna("")
-    return [(str(name), part) for name, part in blocks.groupby(labels, sort=True)]
+    if by != "validator":  # of whom there is one vote on a block
+        flagged = flagged.group_by(*names, "block_hash").agg(
+            nw.col("approve").sum(), nw.col("voted").sum(), nw.col("t_us").min()
+        )
+    blocks = fetch(flagged.filter(nw.col("voted") > 0))
+    label, labels = (np.zeros(len(blocks), np.int64), [""]) if by is None else _ranks(blocks[names[0]])
+    order = np.lexsort((_ranks(blocks["block_hash"])[0], blocks["t_us"], label))
+    ordered = blocks[["approve", "voted", "t_us"]].iloc[order]
+    ends = np.cumsum(np.bincount(label, minlength=len(labels)))
+    parts = [ordered.iloc[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return [(name, part) for name, part in zip(labels, parts, strict=True) if len(part)]
+
+
+def _ranks(column: pd.Series) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Return the place of each label among all of them in order, and these labels; missing is no text."""
+    code, labels = pd.factorize(column, use_na_sentinel=False)
+    place, names = pd.factorize(pd.Series(labels).astype("str").fillna(""), sort=True)
+    return place[code], names.tolist()
 
 
 def _named(by: str | None, name: Any) -> dict[str, Any]:

@@ -19,7 +19,20 @@ import pyarrow as pa
 from chaosnb.analysis.columns import NOT_A_TIME, check_columns, kind_needed, listed, microseconds, not_lists
 from chaosnb.protocol.schema import TABLES
 
-__all__ = ["Frame", "Lazy", "bucket", "count", "fetch", "first", "flag", "give", "lift", "repeats", "take"]
+__all__ = [
+    "Frame",
+    "Lazy",
+    "bucket",
+    "coded",
+    "count",
+    "fetch",
+    "first",
+    "flag",
+    "give",
+    "lift",
+    "repeats",
+    "take",
+]
 
 Frame = TypeVar("Frame")
 """A frame of any kind that Narwhals knows, such as of pandas, Polars, pyarrow or DuckDB."""
@@ -167,6 +180,26 @@ def give(result: Lazy | pd.DataFrame, like: Frame, *, times: Collection[str] = (
         return cast(Frame, columns)
     table = pa.Table.from_pandas(columns, preserve_index=False).replace_schema_metadata(None)
     return cast(Frame, table if isinstance(of, pa.Table) else _from_arrow(table, of))
+
+
+def coded(lazy: Lazy, *names: str) -> Lazy:
+    """Return the same with these columns of text as categories in pandas, which groups by them many times.
+
+    Examples
+    --------
+    >>> votes = take(pd.DataFrame({"decision": ["reject", "approve"]}), "block_validation", "decision")
+    >>> fetch(coded(votes, "decision"))["decision"].cat.codes.tolist()
+    [0, 1]
+    """
+    if not lazy.implementation.is_pandas():
+        return lazy
+    rows: pd.DataFrame = lazy.collect().to_native()
+    columns: dict[str, Any] = {}
+    for name in names:
+        if not isinstance(rows[name].dtype, pd.CategoricalDtype):
+            codes, labels = pd.factorize(rows[name])
+            columns[name] = pd.Categorical.from_codes(codes, categories=labels)
+    return nw.from_native(rows.assign(**columns)).lazy()
 
 
 def fetch(lazy: Lazy) -> pd.DataFrame:

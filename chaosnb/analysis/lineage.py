@@ -179,8 +179,9 @@ def _shown(rows: Lazy, like: Frame) -> Frame:
 
 def _on_main_chain(rows: Lazy) -> pd.DataFrame:
     tree = fetch(rows.select(*_TREE, "t_us").sort("height", "t_us", "block_hash"))
-    height = dict(zip(tree["block_hash"], tree["height"].tolist(), strict=True))
-    parent: Mapping[str, str] = dict(zip(tree["block_hash"], tree["parent_hash"], strict=True))
+    hashes = tree["block_hash"].tolist()
+    height = dict(zip(hashes, tree["height"].tolist(), strict=True))
+    parent: Mapping[str, str] = dict(zip(hashes, tree["parent_hash"].tolist(), strict=True))
     # The first of each height, from the greatest down.
     firsts = tree.drop_duplicates("height")["block_hash"].tolist()[::-1]
     found: list[str] = []

@@ -70,6 +70,7 @@ def participation(
         open_blocks = rows.select("block_hash").unique()
     else:
         open_blocks = take(blocks, "block_proposal", "block_hash", beside=votes).unique()
+        rows = rows.with_columns(nw.col("block_hash").cast(nw.String()))
         rows = rows.join(open_blocks, on="block_hash", how="semi")
     named = rows.with_columns(nw.col(_NAMES[by]).alias(by), voted=nw.lit(1, nw.Int64))
     cast = count(named, [by], "voted")
