@@ -16,8 +16,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from chaosnb.analysis.columns import NOT_A_TIME, check_columns, kind_needed, listed, microseconds, not_lists
-from chaosnb.protocol.schema import TABLES
+from chaosnb.analysis.columns import check_columns, kind_needed, not_lists
+from chaosnb.analysis.natives import (
+    LISTS,
+    from_arrow,
+    from_pandas,
+    given_lazily,
+    list_type,
+    times_of,
+    with_numpy,
+)
 
 __all__ = [
     "Frame",
@@ -42,12 +50,6 @@ Lazy = nw.LazyFrame[Any]
 
 _ZERO: Final = nw.lit(0, nw.Int64)
 _ONE: Final = nw.lit(1, nw.Int64)
-_LISTS: Final = frozenset(
-    column.name
-    for schema in TABLES.values()
-    for column in schema.columns
-    if column.kind in ("texts", "records")
-)
 
 
 def take(
@@ -115,10 +117,10 @@ def take(
     if isinstance(frame, pa.Table):
         needed = dict.fromkeys([*rest, *["timestamp"] * (timed and not ready)])
         # What pandas once wrote of its own lists into the metadata it cannot read back.
-        frame = frame.select([*needed]).to_pandas(types_mapper=_list_type, ignore_metadata=True)
+        frame = frame.select([*needed]).to_pandas(types_mapper=list_type, ignore_metadata=True)
     if isinstance(frame, pd.DataFrame):
-        return _of_pandas(frame, rest, timed and not ready)
-    for name in _LISTS.intersection(rest):
+        return from_pandas(frame, rest, timed and not ready)
+    for name in LISTS.intersection(rest):
         if not isinstance(schema[name], nw.List | nw.Array):
             raise not_lists(name)
     if not timed:
@@ -169,17 +171,17 @@ def give(result: Lazy | pd.DataFrame, like: Frame, *, times: Collection[str] = (
     if not isinstance(result, pd.DataFrame):
         whole = _with_integers(result)
         if not isinstance(of, pd.DataFrame | pa.Table):
-            return cast(Frame, _given_lazily(whole, of, times))
+            return cast(Frame, given_lazily(whole, of, times))
         result = whole.collect().to_pandas()
-    columns = _with_numpy(result)
+    columns = with_numpy(result)
     for name in times:
         if name in columns.columns:
-            columns[name] = _times(columns[name])
+            columns[name] = times_of(columns[name])
     if isinstance(of, pd.DataFrame):
         columns.attrs = dict(of.attrs)
         return cast(Frame, columns)
     table = pa.Table.from_pandas(columns, preserve_index=False).replace_schema_metadata(None)
-    return cast(Frame, table if isinstance(of, pa.Table) else _from_arrow(table, of))
+    return cast(Frame, table if isinstance(of, pa.Table) else from_arrow(table, of))
 
 
 def coded(lazy: Lazy, *names: str) -> Lazy:
@@ -212,7 +214,7 @@ def fetch(lazy: Lazy) -> pd.DataFrame:
     """
     whole = _with_integers(lazy)
     here = whole.implementation.is_pandas()
-    return _with_numpy((whole.collect() if here else whole.collect("pyarrow")).to_pandas())
+    return with_numpy((whole.collect() if here else whole.collect("pyarrow")).to_pandas())
 
 
 def bucket(every_s: float) -> nw.Expr:
@@ -346,27 +348,6 @@ def _in_order(rows: pd.DataFrame, order: Sequence[str]) -> bool:
     return bool(np.all((times[1:] > times[:-1]) | ((times[1:] == times[:-1]) & (seq[1:] >= seq[:-1]))))
 
 
-def _list_type(kind: pa.DataType) -> pd.ArrowDtype | None:
-    return pd.ArrowDtype(kind) if pa.types.is_nested(kind) else None
-
-
-def _of_pandas(frame: pd.DataFrame, names: list[str], timed: bool) -> Lazy:
-    columns: dict[str, Any] = {name: frame[name] for name in names}
-    for name in names:
-        if name in _LISTS:
-            columns[name] = listed(frame[name])
-    known = None
-    if timed:
-        columns["t_us"] = microseconds(frame["timestamp"])
-        known = columns["t_us"] != NOT_A_TIME
-    elif "t_us" in columns:
-        known = columns["t_us"].notna().to_numpy()
-    rows = pd.DataFrame(columns, index=frame.index, copy=False)
-    if known is not None and not known.all():
-        rows = rows[known]
-    return nw.from_native(rows).lazy()
-
-
 def _plain(lazy: Lazy, names: list[str]) -> Lazy:
     schema = lazy.collect_schema()
     coded = [name for name in names if isinstance(schema[name], nw.Categorical | nw.Enum)]
@@ -380,48 +361,3 @@ def _with_integers(lazy: Lazy) -> Lazy:
         name for name, kind in schema.items() if (kind.is_integer() and kind != nw.Int64) or kind.is_decimal()
     ]
     return lazy.with_columns(*[nw.col(name).cast(nw.Int64()) for name in other]) if other else lazy
-
-
-def _with_numpy(rows: pd.DataFrame) -> pd.DataFrame:
-    columns = rows.reset_index(drop=True)
-    for name, column in columns.items():
-        # Counts of lists come as Arrow's numbers, which divide to Arrow's numbers.
-        if isinstance(column.dtype, pd.ArrowDtype) and column.dtype.kind in "iuf":
-            whole = column.dtype.kind != "f" and not column.hasnans
-            columns[name] = column.astype("int64" if whole else "float64")
-    return columns
-
-
-def _times(microseconds: pd.Series) -> pd.Series:
-    known = microseconds.notna()
-    times = microseconds.where(known, 0).astype("int64").astype("datetime64[us]").dt.tz_localize("UTC")
-    return times.where(known)
-
-
-def _given_lazily(lazy: Lazy, like: Any, times: Collection[str]) -> Any:
-    kind = nw.from_native(like).implementation
-    if names := [name for name in times if name in lazy.collect_schema().names()]:
-        if kind.is_duckdb():
-            made = ", ".join(f'make_timestamptz(cast("{name}" as bigint)) as "{name}"' for name in names)
-            relation: Any = lazy.to_native()
-            return relation.project(f"* replace ({made})")
-        lazy = lazy.with_columns(*[nw.col(name).cast(nw.Datetime("us", "UTC")) for name in names])
-    eager = isinstance(nw.from_native(like), nw.DataFrame)
-    return lazy.collect().to_native() if eager else lazy.to_native()
-
-
-def _from_arrow(table: pa.Table, like: Any) -> Any:
-    kind = nw.from_native(like).implementation
-    if kind.is_polars():
-        import polars
-
-        made = polars.DataFrame(table)
-        return made.lazy() if isinstance(like, polars.LazyFrame) else made
-    if kind.is_duckdb():
-        import duckdb
-
-        return duckdb.from_arrow(table)
-    raise TypeError(
-        f"this statistic gives pandas, Polars, pyarrow and DuckDB frames, not {type(like).__name__}: turn "
-        "the table into one of them first"
-    )
