@@ -96,10 +96,12 @@ def stream(
     >>> votes.columns.tolist()[:4]
     ['timestamp', 'block_hash', 'validator_id', 'validator_personality']
     """
+    from chaosnb.notebook.kernel import warm_up
     from chaosnb.notebook.terminal import guard_terminal
 
     wanted = check_topics(topics)
     guard_terminal()
+    warm_up()
     clock = clock or Clock()
     retention = parse_retention(retain)
     capture = Capture(clock.monotonic, retention, clock.wall_ns)
@@ -256,9 +258,11 @@ def open_recorder(
 
 def _load(pump: Pump, take: Take, quiet: bool) -> None:
     """Block until all that is recorded has been read; raise why it cannot be."""
+    from chaosnb.notebook.kernel import warm_up
     from chaosnb.notebook.terminal import guard_terminal
 
     guard_terminal()
+    warm_up()
     source = take.source
     try:
         title = f"loading {source.recording}"

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from ipywidgets import Widget
 
 from chaosnb.notebook.delta import pack, unpack
-from chaosnb.notebook.live_plot import LivePlot, has_kernel, push_together
+from chaosnb.notebook.kernel import has_kernel, warm_up
+from chaosnb.notebook.live_plot import LivePlot, push_together
 from chaosnb.notebook.plotlyjs import library
 from tests.plot_page import applied, same
 
@@ -424,6 +425,18 @@ def test_without_a_kernel_there_is_only_text() -> None:
     bundle, metadata = LivePlot(sine(0))._repr_mimebundle_()
     assert bundle == {"text/plain": "LivePlot(1 trace, 600 numbers, open)"}
     assert metadata == {}
+
+
+def test_a_kernel_gets_ready_for_its_first_plot_before_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert warm_up() is None
+    monkeypatch.setattr("chaosnb.notebook.kernel.has_kernel", lambda: True)
+    library.cache_clear()
+    thread = warm_up()
+    assert thread is not None
+    thread.join(30)
+    assert library.cache_info().currsize == 1
 
 
 def test_in_a_kernel_there_is_a_view_and_a_static_figure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ from chaosnb.notebook.controls import WINDOWS, Controls, release
 from chaosnb.notebook.display import escape, problem_html, status_html, status_text
 from chaosnb.notebook.errands import Board, Errands
 from chaosnb.notebook.grid import grid
-from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, has_kernel, push_together
+from chaosnb.notebook.kernel import has_kernel
+from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, push_together
 from chaosnb.notebook.source import Source, figure_of, interval_s
 from chaosnb.notebook.writer import Writer
 from chaosnb.tables.aggregates import AGGREGATES

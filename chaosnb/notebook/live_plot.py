@@ -22,10 +22,11 @@ import plotly
 import traitlets
 
 from chaosnb.notebook.delta import Delta, Packed, diff, pack, unpack
+from chaosnb.notebook.kernel import has_kernel
 from chaosnb.notebook.plotlyjs import OFFER, library
 from chaosnb.text import printable
 
-__all__ = ["STATIC_CONFIG", "LivePlot", "Parcel", "has_kernel", "push_together"]
+__all__ = ["STATIC_CONFIG", "LivePlot", "Parcel", "push_together"]
 
 Parcel = tuple[dict[str, Any], bytes]
 """A frame on its way to the page: what became of the last one, and the new values."""
@@ -49,23 +50,6 @@ _UNHEARD_S: Final = 2.0
 _NUMBERS: Final = itertools.count(1)
 # One for all plots: frames of several go with one message, and for each plot in the order of their numbers.
 _GATE: Final = threading.RLock()
-
-
-def has_kernel() -> bool:
-    """Tell whether this process is a Jupyter kernel, so that a widget can be shown.
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> has_kernel()
-    False
-    """
-    from IPython.core.getipython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None) is not None
 
 
 class LivePlot(anywidget.AnyWidget):
