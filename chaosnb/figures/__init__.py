@@ -11,7 +11,22 @@ They can be changed like any plotly figure: ``figure.update_layout(template="plo
 `chaosnb.figures.specs` holds the specifications that the live plots share with them.
 """
 
+from chaosnb.figures.agents import (
+    agreement,
+    alliance_churn,
+    meme_spread,
+    reputation_inequality,
+    reputation_movers,
+    uptime,
+)
 from chaosnb.figures.ballots import approval_by, vote_heatmap
+from chaosnb.figures.estimates import (
+    alliance_cohesion,
+    meme_effect,
+    sentiment_by,
+    sentiment_lead,
+    vote_drivers,
+)
 from chaosnb.figures.gallery import memes
 from chaosnb.figures.gaps import mark_gaps
 from chaosnb.figures.network import alliances
@@ -24,6 +39,9 @@ __all__ = [
     "FIGURES",
     "PALETTE",
     "Columns",
+    "agreement",
+    "alliance_churn",
+    "alliance_cohesion",
     "alliances",
     "approval_by",
     "block_tree",
@@ -32,9 +50,17 @@ __all__ = [
     "label",
     "lag",
     "mark_gaps",
+    "meme_effect",
+    "meme_spread",
     "memes",
     "reputation",
+    "reputation_inequality",
+    "reputation_movers",
     "sentiment",
+    "sentiment_by",
+    "sentiment_lead",
     "tps",
+    "uptime",
+    "vote_drivers",
     "vote_heatmap",
 ]
