@@ -59,3 +59,34 @@ def test_the_skew_is_told_by_the_quickest_deliveries(ahead_s: float) -> None:
     assert skew.skew_s == pytest.approx(ahead_s - 0.01, abs=0.1)
     skew.reset()
     assert skew.skew_s is None
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1),
+        min_size=1,
+        max_size=400,
+    )
+)
+@settings(deadline=None)
+def test_batches_that_are_fed_together_tell_the_same_skew(batches: list[list[tuple[str, int, int]]]) -> None:
+    """The newest of each type in each of them counts, in their order."""
+    apart, together = ClockSkew(), ClockSkew()
+    ends, seq = [], 0
+    for events in batches:
+        apart.feed(batch_of(events, seq))
+        seq += len(events)
+        ends.append(seq)
+    together.feed(batch_of([event for events in batches for event in events], 0), ends)
+    assert together.skew_s == apart.skew_s
+
+
+def batch_of(events: list[tuple[str, int, int]], after: int) -> Batch:
+    """A batch of events, each with its type, its time in microseconds and its arrival in nanoseconds."""
+    rows = {}
+    for name in "abc":
+        found = [(place, *times) for place, (kind, *times) in enumerate(events, after + 1) if kind == name]
+        if found:
+            seq, timestamp_us, received_at_ns = np.array(found, dtype=np.int64).T
+            rows[name] = Rows([None] * len(found), timestamp_us, received_at_ns, seq)
+    return Batch(rows=rows)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+import numpy as np
 from msgspec import Struct
 
 from chaosnb.ingest.session import Batch
@@ -67,10 +68,28 @@ class ClockSkew:
     def __init__(self) -> None:
         self._ahead_ns: deque[int] = deque(maxlen=_SAMPLES)
 
-    def feed(self, batch: Batch) -> None:
-        """Look at the newest event of each type."""
+    def feed(self, batch: Batch, ends: Sequence[int] = ()) -> None:
+        """Look at the newest event of each type, in each part of the batch.
+
+        Parameters
+        ----------
+        batch : Batch
+        ends : sequence of int
+            The arrival number of the last frame of each part; empty where it is one.
+        """
+        if len(ends) < 2:
+            for rows in batch.timed:
+                self._ahead_ns.append(int(rows.timestamp_us[-1]) * 1_000 - int(rows.received_at_ns[-1]))
+            return
+        parts, ahead_ns = [], []
         for rows in batch.timed:
-            self._ahead_ns.append(int(rows.timestamp_us[-1]) * 1_000 - int(rows.received_at_ns[-1]))
+            part = np.searchsorted(ends, rows.seq)
+            newest = np.flatnonzero(np.diff(part, append=len(ends)))
+            parts.append(part[newest])
+            ahead_ns.append(rows.timestamp_us[newest] * 1_000 - rows.received_at_ns[newest])
+        if parts:
+            order = np.argsort(np.concatenate(parts), kind="stable")[-_SAMPLES:]
+            self._ahead_ns += np.concatenate(ahead_ns)[order].tolist()
 
     def reset(self) -> None:
         """Forget everything, since our own clock was set."""

@@ -7,6 +7,7 @@ but frames (`feed`) and notes (`note`), so that a recording of these, in their o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
@@ -112,6 +113,7 @@ class Intake:
         self.state: State = "connecting"
         # 0: nothing has come yet.
         self.last_frame_ns = 0
+        self._frames = 0
         self._on_incident = on_incident
         self._tap = tap
         self._skew = ClockSkew()
@@ -128,14 +130,15 @@ class Intake:
         self._tap.frames(frames)
         return self._tap.news()
 
-    def feed(self, frames: Sequence[Frame]) -> Batch:
-        """Read the frames of one batch."""
+    def feed(self, frames: Sequence[Frame], sizes: Sequence[int] = ()) -> Batch:
+        """Read the frames of one batch, or of several between which nothing happened, of these sizes."""
         was_simulated = self.session.simulated
         batch = self.session.feed(frames)
         if self.session.simulated and not was_simulated and self._tap is not None:
             # The message that says so may be gone from a recording before the events are.
             self._tap.note(Simulated())
-        self._skew.feed(batch)
+        self._skew.feed(batch, list(accumulate(sizes, initial=self._frames))[1:])
+        self._frames += len(frames)
         self.ledger.close(frames[0].received_at_ns)
         self.ledger.watch(self.session.topics)
         self.ledger.feed(batch)

@@ -105,6 +105,7 @@ class History:
             end=self._end,
             until=until,
             following=following,
+            together=self._retention == Retention(),
             clock=self._clock,
             on_incident=capture.note,
         )

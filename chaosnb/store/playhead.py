@@ -58,6 +58,12 @@ class Playhead:
             else:
                 return
 
+    def is_past(self, place: Place) -> bool:
+        """Say whether all before this place is due by now."""
+        if self._until is not None:
+            return place <= self._until
+        return self._speed is None and not self.held
+
     def limit(self, record: int, frames: int) -> int:
         """Return how many of a record's frames may be taken before it is asked again."""
         until = self._until

@@ -1,7 +1,8 @@
 """The replay: a recording in the place of a connection.
 
-It feeds the frames of a journal to an intake, in the batches they came in, and tells it what happened between
-them. So a stream over a recording holds what the live one held, bit for bit.
+It feeds the frames of a journal to an intake, in the batches they came in or several at once where nothing
+tells them apart, and tells it what happened between them. So a stream over a recording holds what the live
+one held, bit for bit.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ __all__ = ["Replay"]
 
 _TURN_S: Final = 0.02
 _POLL_S: Final = 0.1
+# For few events a batch costs as much as for hundreds.
+_GATHERED: Final = 2_000
 
 
 class Replay(Link):
@@ -47,6 +50,8 @@ class Replay(Link):
         Where it hurries at first, to be held there. None: nowhere.
     following : bool
         Whether to go on as more is recorded.
+    together : bool
+        Whether several batches may be given as one where that is quicker, which only retention can tell.
     clock : Clock, optional
         Paces it; the default is this machine's.
     on_incident : callable
@@ -81,6 +86,7 @@ class Replay(Link):
         end: Place | None = None,
         until: Place | None = None,
         following: bool = False,
+        together: bool = False,
         clock: Clock | None = None,
         on_incident: Callable[[Incident], None] = lambda incident: None,
     ) -> None:
@@ -95,6 +101,9 @@ class Replay(Link):
         super().__init__(Intake(self.session, on_incident))
         self.session.simulated = opened.simulated
         self._intake.state = self._start.state
+        self._together = together
+        self._gathered: list[Frame] = []
+        self._sizes: list[int] = []
         self._begun = False
         self._now_ns = opened.at_ns
         self._ended: State | None = None
@@ -204,6 +213,9 @@ class Replay(Link):
                         continue
                     self.place = max(self.place, Place(record.number))
                     frames = decode_frames(record) if record.kind == "f" else []
+                    waits = self._gather(frames)
+                    if self._gathered and (not waits or len(self._gathered) >= _GATHERED):
+                        yield self._feed_gathered()
                     while self.place.record == record.number:
                         at_ns = frames[self.place.frame].received_at_ns if frames else record.at_ns
                         await self.playhead.wait(self.place, at_ns)
@@ -216,6 +228,8 @@ class Replay(Link):
                         # Others have their turn in this loop.
                         await asyncio.sleep(0)
                         turn_ends_s = time.monotonic() + _TURN_S
+                if self._gathered:
+                    yield self._feed_gathered()
                 self.caught_up = True
                 self._loaded.set()
                 if not self.following:
@@ -228,12 +242,36 @@ class Replay(Link):
                 self._intake.note(Incident(self._now_ns, self._intake.state, detail))
             self._ended = "ended"
         except RecordingError as error:
+            if self._gathered:
+                yield self._feed_gathered()
             self.failure, self._ended = error, "failed"
             raise
         finally:
             self._ended = self._ended or "closed"
             self._loaded.set()
             self.playhead.finish()
+
+    def _gather(self, frames: list[Frame]) -> bool:
+        """Put off a whole batch to be fed with the next ones, if all of it is due."""
+        behind = Place(self.place.record + 1)
+        if not (frames and self._together and not self.place.frame and self.playhead.is_past(behind)):
+            return False
+        if self._end is not None and behind > self._end:
+            return False
+        self.place = behind
+        self._gathered += frames
+        self._sizes.append(len(frames))
+        return True
+
+    def _feed_gathered(self) -> Batch:
+        frames, sizes, self._gathered, self._sizes = self._gathered, self._sizes, [], []
+        return self._feed(frames, sizes)
+
+    def _feed(self, frames: list[Frame], sizes: list[int]) -> Batch:
+        self._begun = True
+        self._now_ns = frames[-1].received_at_ns
+        self._intake.state = "live"
+        return self._intake.feed(frames, sizes)
 
     def _take(self, record: Record, frames: list[Frame]) -> Batch | None:
         """Take in a record, or so much of its frames as is due, from the present place on."""
@@ -247,10 +285,7 @@ class Replay(Link):
             count = min(count, self._end.frame)
         due = frames[self.place.frame : count]
         self.place = Place(record.number, count) if count < len(frames) else Place(record.number + 1)
-        self._begun = True
-        self._now_ns = due[-1].received_at_ns
-        self._intake.state = "live"
-        return self._intake.feed(due)
+        return self._feed(due, [len(due)])
 
     def _note(self, note: Note | Opened | None) -> None:
         if isinstance(note, Opened):
