@@ -40,6 +40,7 @@ __all__ = [
     "lift",
     "repeats",
     "take",
+    "to_pandas",
 ]
 
 Frame = TypeVar("Frame")
@@ -215,6 +216,17 @@ def fetch(lazy: Lazy) -> pd.DataFrame:
     whole = _with_integers(lazy)
     here = whole.implementation.is_pandas()
     return with_numpy((whole.collect() if here else whole.collect("pyarrow")).to_pandas())
+
+
+def to_pandas(frame: Any) -> pd.DataFrame:
+    """Return a frame of any kind as a pandas DataFrame, such as a small result that is to be drawn.
+
+    Examples
+    --------
+    >>> to_pandas(pa.table({"votes": [3]}))["votes"].tolist()
+    [3]
+    """
+    return frame if isinstance(frame, pd.DataFrame) else fetch(nw.from_native(frame).lazy())
 
 
 def bucket(every_s: float) -> nw.Expr:

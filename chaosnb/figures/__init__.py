@@ -19,7 +19,8 @@ from chaosnb.figures.agents import (
     reputation_movers,
     uptime,
 )
-from chaosnb.figures.ballots import approval_by, vote_heatmap
+from chaosnb.figures.ballots import vote_heatmap
+from chaosnb.figures.consensus import consensus_times, drift, finality_curve, outcomes
 from chaosnb.figures.estimates import (
     alliance_cohesion,
     meme_effect,
@@ -30,7 +31,9 @@ from chaosnb.figures.estimates import (
 from chaosnb.figures.gallery import memes
 from chaosnb.figures.gaps import mark_gaps
 from chaosnb.figures.network import alliances
+from chaosnb.figures.production import block_intervals, height
 from chaosnb.figures.series import decisions, event_rate, lag, reputation, sentiment, tps
+from chaosnb.figures.shares import approval_by, participation
 from chaosnb.figures.specs import FIGURES
 from chaosnb.figures.style import PALETTE, Columns, label
 from chaosnb.figures.tree import block_tree
@@ -44,15 +47,22 @@ __all__ = [
     "alliance_cohesion",
     "alliances",
     "approval_by",
+    "block_intervals",
     "block_tree",
+    "consensus_times",
     "decisions",
+    "drift",
     "event_rate",
+    "finality_curve",
+    "height",
     "label",
     "lag",
     "mark_gaps",
     "meme_effect",
     "meme_spread",
     "memes",
+    "outcomes",
+    "participation",
     "reputation",
     "reputation_inequality",
     "reputation_movers",

@@ -1,22 +1,22 @@
-"""Figures of votes: who voted how on which block, and how each personality approves."""
+"""The figure of who voted how on which block."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from chaosnb.analysis.ballots import approval_rate, valid_votes
+from chaosnb.analysis.ballots import valid_votes
 from chaosnb.analysis.columns import require, texts
-from chaosnb.figures.style import PALETTE, Spec, label, plane_layout, still, words
+from chaosnb.figures.style import PALETTE, Spec, label, plane_layout, room_for, still, words
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["approval_by", "vote_heatmap"]
+__all__ = ["vote_heatmap"]
 
-_BLUE, _GREEN, _RED, _GREY = PALETTE[0], PALETTE[2], PALETTE[5], PALETTE[6]
+_GREEN, _RED, _GREY = PALETTE[2], PALETTE[5], PALETTE[6]
 # In print green and red are the same grey: a cross tells them apart.
 _LOOKS: Final = {"reject": (_RED, "×"), "other": (_GREY, "?"), "approve": (_GREEN, "")}
 _ROW_PX: Final = 16
@@ -98,86 +98,9 @@ def vote_heatmap(
     layout["xaxis"] |= {"range": [-0.5, max(len(drawn), 1) - 0.5], "showgrid": False, "zeroline": False}
     layout["yaxis"] |= {"tickvals": [*range(len(names))], "ticktext": [label(name) for name in names]}
     layout["yaxis"] |= {"autorange": "reversed", "showgrid": False, "zeroline": False, "title": {"text": ""}}
-    layout["margin"]["l"] = _room_for(names)
+    layout["margin"]["l"] = room_for(names)
     keys = [_key(name, color, mark) for name, (color, mark) in [*_LOOKS.items()][::-1] if name in kinds]
     return still({"data": [cells_trace, *keys], "layout": layout}, votes)
-
-
-def approval_by(votes: pd.DataFrame, by: Literal["personality", "validator"] = "personality") -> go.Figure:
-    """Draw which share of its votes each personality approves, with 95 % confidence intervals.
-
-    Parameters
-    ----------
-    votes : pandas.DataFrame
-        The table `block_validation`. A second vote of a validator on a block does not count.
-    by : {"personality", "validator"}
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        The intervals are Wilson's (see `chaosnb.analysis.intervals.wilson_interval`); the line is the share
-        of all votes.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no frame, lacks a column (the message says which table has it), or there is no such grouping.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> votes = {"timestamp": pd.to_datetime(["2026-01-01"] * 2), "decision": ["approve", "reject"]}
-    >>> votes |= {"block_hash": ["g", "h"], "validator_id": "v", "validator_personality": "lawful"}
-    >>> approval_by(pd.DataFrame(votes)).data[0].x.tolist()
-    [50.0]
-    """
-    if by not in ("personality", "validator"):
-        raise ValueError(f"by={by!r} is not possible: choose 'personality' or 'validator'")
-    require(votes, "block_validation")
-    rates = approval_rate(votes, by).dropna(subset="approval_rate").iloc[::-1]
-    share = rates["approval_rate"].to_numpy(np.float64) * 100
-    low, high = rates["low"].to_numpy(np.float64) * 100, rates["high"].to_numpy(np.float64) * 100
-    voted = rates["approve"] + rates["reject"]
-    ends = zip(share.tolist(), low.tolist(), high.tolist(), rates["approve"], voted, strict=True)
-    told = [f"{s:.1f} % ({a:.1f} % to {b:.1f} %): {yes:,} of {n:,} votes" for s, a, b, yes, n in ends]
-    names = [str(name) for name in rates[by]]
-    points: Spec = {
-        **{"type": "scatter", "mode": "markers", "x": share, "y": np.arange(len(names)), "showlegend": False},
-        **{
-            "marker": {"size": 9, "color": _BLUE},
-            "hovertext": told,
-            "hovertemplate": "%{hovertext}<extra></extra>",
-        },
-        "error_x": {
-            **{"type": "data", "symmetric": False, "array": high - share, "arrayminus": share - low},
-            **{"color": _BLUE, "thickness": 2, "width": 4},
-        },
-    }
-    height = 110 + max(26 * len(names), 120)
-    layout = plane_layout(
-        f"Approval by {by}", "votes that approve (%), 95 % interval", "", empty=not len(names), height=height
-    )
-    layout["margin"] |= {"l": _room_for(names) + 50, "t": 40}
-    layout["xaxis"]["range"] = [-2, 102]
-    told_n = [f"{label(name)} (n = {n:,})" for name, n in zip(names, voted, strict=True)]
-    layout["yaxis"] |= {"tickvals": [*range(len(names))], "ticktext": told_n, "zeroline": False}
-    layout["yaxis"]["range"] = [-0.7, max(len(names), 1) - 0.3]
-    if voted.sum():
-        overall = float(rates["approve"].sum() / voted.sum() * 100)
-        line = {"color": _GREY, "width": 1, "dash": "dash"}
-        layout["shapes"] = [
-            {"type": "line", "x0": overall, "x1": overall, "yref": "paper", "y0": 0, "y1": 1, "line": line}
-        ]
-        at = {
-            "x": overall,
-            "yref": "paper",
-            "y": 1,
-            "yanchor": "bottom",
-            "showarrow": False,
-            "font": {"size": 10},
-        }
-        layout.setdefault("annotations", []).append({"text": f"all votes {overall:.1f} %", **at})
-    return still({"data": [points], "layout": layout}, votes)
 
 
 def _cells(votes: pd.DataFrame) -> pd.DataFrame:
@@ -211,7 +134,3 @@ def _vote_text(vote: Any, block: str) -> str:
 def _key(name: str, color: str, mark: str) -> Spec:
     look = {"marker": {"symbol": "square", "size": 11, "color": color}, "name": f"{name} {mark}".strip()}
     return {"type": "scatter", "mode": "markers", "x": [None], "y": [None], **look}
-
-
-def _room_for(names: list[str]) -> int:
-    return 24 + 6 * min(max((len(name) for name in names), default=8), 28)

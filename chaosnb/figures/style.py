@@ -7,7 +7,7 @@ figure is readable in light, dark and print.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,6 +31,7 @@ __all__ = [
     "line",
     "milliseconds",
     "plane_layout",
+    "room_for",
     "second_axis",
     "still",
     "time_layout",
@@ -212,6 +213,11 @@ def plane_layout(title: str, x_title: str, y_title: str, *, empty: bool, height:
         # An axis without data shows made-up dates and numbers.
         layout["xaxis"]["showticklabels"] = layout["yaxis"]["showticklabels"] = False
     return layout
+
+
+def room_for(names: Iterable[str]) -> int:
+    """Return how many pixels the labels of these names take at the left of a figure."""
+    return 24 + 6 * min(max((len(name) for name in names), default=8), _LABEL_LENGTH)
 
 
 def second_axis(title: str, ticks: list[float]) -> Spec:

@@ -1,0 +1,246 @@
+"""Figures of consensus: what became of blocks, how long it took, and whether approval drifts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from chaosnb.analysis import drifts, finality
+from chaosnb.analysis.frames import to_pandas
+from chaosnb.analysis.outcomes import block_outcomes
+from chaosnb.figures.style import (
+    DASHES,
+    PALETTE,
+    Spec,
+    floats,
+    label,
+    line,
+    milliseconds,
+    plane_layout,
+    room_for,
+    still,
+    time_layout,
+)
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["consensus_times", "drift", "finality_curve", "outcomes"]
+
+_BLUE, _GREEN, _RED, _GREY = PALETTE[0], PALETTE[2], PALETTE[5], PALETTE[6]
+# Shapes differ, too, for those who cannot tell the colours, and in print.
+_LOOKS: Final = {
+    "accepted": (_GREEN, "circle"),
+    "rejected": (_RED, "x"),
+    "undecided": (_GREY, "triangle-up-open"),
+}
+_MOST_LINES: Final = 12
+
+
+def outcomes(votes: Any, *, validators: int | None = None, quorum: float = 0.5) -> go.Figure:
+    """Draw how many blocks were accepted, and why the others failed.
+
+    Parameters
+    ----------
+    votes, validators, quorum : optional
+        As in `chaosnb.analysis.block_outcomes`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `chaosnb.analysis.block_outcomes`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> of = {"block_hash": list("gh"), "validator_id": "v", "validator_personality": "lawful"}
+    >>> votes = pd.DataFrame({**of, "timestamp": pd.Timestamp("2026-01-01"), "decision": "approve"})
+    >>> outcomes(votes).data[0].x.tolist()
+    [2]
+    """
+    found = to_pandas(block_outcomes(votes, validators=validators, quorum=quorum))
+    counts = found["reason"].value_counts().sort_values(kind="stable")
+    names = [str(name) or "accepted" for name in counts.index]
+    total = len(found)
+    bars: Spec = {
+        **{"type": "bar", "orientation": "h", "x": counts.to_numpy(), "y": np.arange(len(names))},
+        "marker": {"color": [_GREEN if name == "accepted" else _RED for name in names]},
+        "text": [f"{n:,} ({n / total:.1%})".replace("%", "&#37;") for n in counts.tolist()],
+        **{"textposition": "auto", "hoverinfo": "skip", "showlegend": False},
+    }
+    height = 110 + max(34 * len(names), 120)
+    title = f"Outcome of {total:,} blocks" if total else "Outcome of blocks"
+    layout = plane_layout(title, "blocks", "", empty=found.empty, height=height)
+    # The reasons are our own words, and longer than a label.
+    ticks = [name.replace(", ", ",<br>") for name in names]
+    layout["yaxis"] |= {"tickvals": [*range(len(names))], "ticktext": ticks, "zeroline": False}
+    layout["margin"] |= {"l": room_for(names) + 10, "t": 40}
+    return still({"data": [bars], "layout": layout}, votes)
+
+
+def consensus_times(
+    votes: Any, blocks: Any, *, validators: int | None = None, quorum: float = 0.5
+) -> go.Figure:
+    """Draw how long each block took from its proposal to its decisive vote, by outcome.
+
+    Parameters
+    ----------
+    votes, blocks, validators, quorum : optional
+        As in `chaosnb.analysis.consensus_time`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        An undecided block stands as high as it has been watched.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `chaosnb.analysis.consensus_time`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> time = pd.date_range("2026-01-01", periods=2, freq="s")
+    >>> of = {"block_hash": "g", "validator_id": "v", "validator_personality": "lawful"}
+    >>> votes = pd.DataFrame({**of, "timestamp": time[1:], "decision": "approve"})
+    >>> blocks = pd.DataFrame({"timestamp": time[:1], "block_hash": "g", "height": 1})
+    >>> consensus_times(votes, blocks).data[0].y.tolist()
+    [1.0]
+    """
+    found = to_pandas(finality.consensus_time(votes, blocks, validators=validators, quorum=quorum))
+    data = []
+    for outcome, (color, symbol) in _LOOKS.items():
+        some = found[found["outcome"] == outcome]
+        if some.empty:
+            continue
+        told = [
+            f"block {height:,}: {label(block)}<br>{outcome}"
+            for height, block in zip(some["height"], some["block_hash"], strict=True)
+        ]
+        data.append(
+            {
+                **{"type": "scatter", "mode": "markers", "name": outcome, "hovertext": told},
+                **{"x": milliseconds(some), "y": floats(some, "consensus_time_s")},
+                **{"marker": {"color": color, "symbol": symbol, "size": 7}},
+                "hovertemplate": "%{hovertext}, %{y:.2f} s<extra></extra>",
+            }
+        )
+    layout = time_layout("Time to the decisive vote", "seconds since the proposal", empty=found.empty)
+    layout["hovermode"] = "closest"
+    layout["yaxis"]["rangemode"] = "tozero"
+    return still({"data": data, "layout": layout}, votes, blocks)
+
+
+def finality_curve(
+    votes: Any, blocks: Any, *, validators: int | None = None, quorum: float = 0.5
+) -> go.Figure:
+    """Draw which share of blocks is decided by what time after the proposal, with its 95 % confidence band.
+
+    Parameters
+    ----------
+    votes, blocks, validators, quorum : optional
+        As in `chaosnb.analysis.finality_curve`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The curve is Kaplan and Meier's; the title has the time by which half of the blocks are decided.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `chaosnb.analysis.finality_curve`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> time = pd.date_range("2026-01-01", periods=2, freq="s")
+    >>> of = {"block_hash": "g", "validator_id": "v", "validator_personality": "lawful"}
+    >>> votes = pd.DataFrame({**of, "timestamp": time[1:], "decision": "approve"})
+    >>> blocks = pd.DataFrame({"timestamp": time[:1], "block_hash": "g", "height": 1})
+    >>> finality_curve(votes, blocks).layout.title.text
+    'Blocks decided: half within 1.00 s'
+    """
+    found = to_pandas(finality.finality_curve(votes, blocks, validators=validators, quorum=quorum))
+    x = np.insert(floats(found, "time_s"), 0, 0.0)
+    share = np.insert(floats(found, "decided") * 100, 0, 0.0)
+    steps: Spec = {
+        **{"type": "scatter", "mode": "lines", "name": "decided", "x": x, "y": share, "showlegend": False},
+        **{"line": {"shape": "hv", "width": 2, "color": _BLUE}},
+        "hovertemplate": "%{y:.1f} % decided within %{x:.2f} s<extra></extra>",
+    }
+    known = found.dropna(subset="low")
+    edges = []
+    for name, more in (("low", {}), ("high", {"fill": "tonexty", "fillcolor": "rgba(0, 114, 178, 0.15)"})):
+        edge = {
+            "type": "scatter",
+            "mode": "lines",
+            "x": floats(known, "time_s"),
+            "y": floats(known, name) * 100,
+        }
+        look = {"line": {"shape": "hv", "width": 0, "color": _BLUE}, "hoverinfo": "skip", "showlegend": False}
+        edges.append({**edge, **look, **more})
+    half = found.loc[found["decided"] >= 0.5, "time_s"]
+    title = f"Blocks decided: half within {half.iloc[0]:.2f} s" if len(half) else "Blocks decided"
+    layout = plane_layout(title, "seconds since the proposal", "blocks decided (%)", empty=found.empty)
+    layout["yaxis"]["range"] = [-2, 102]
+    layout["xaxis"]["rangemode"] = "tozero"
+    return still({"data": [*edges, steps] if len(found) else [], "layout": layout}, votes, blocks)
+
+
+def drift(votes: Any, by: Literal["personality", "validator"] | None = "personality") -> go.Figure:
+    """Draw how far votes were from their mean rate of approval, summed block by block (CUSUM).
+
+    Parameters
+    ----------
+    votes, by : optional
+        As in `chaosnb.analysis.cusum`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        While a rate stays what it is, its line goes to and fro between the dashed ones, and leaves them in
+        5 % of cases; where the rate changes it has its farthest turn. Of many groups the twelve with the
+        smallest p (see `chaosnb.analysis.drift`) are drawn.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `chaosnb.analysis.cusum`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> of = {"block_hash": list("abcd"), "decision": ["approve"] * 2 + ["reject"] * 2, "validator_id": "v"}
+    >>> votes = pd.DataFrame({**of, "timestamp": pd.date_range("2026-01-01", periods=4, freq="s")})
+    >>> drift(votes, by=None).data[0].y.tolist()
+    [0.5, 1.0, 0.5, 0.0]
+    """
+    path = to_pandas(drifts.cusum(votes, by))
+    tests = to_pandas(drifts.drift(votes, by))
+    name = by or "name"
+    path, tests = (frame if by else frame.assign(name="all votes") for frame in (path, tests))
+    lines = []
+    for place, test in enumerate(tests.head(_MOST_LINES).to_dict("records")):
+        part = path[path[name] == test[name]]
+        p = "" if np.isnan(test["p_value"]) else f" (p = {test['p_value']:.3f})"
+        color = PALETTE[place % len(PALETTE)]
+        one = line(milliseconds(part), part["cusum"], f"{label(test[name])}{p}", color, "%{y:.2f}")
+        one["line"]["dash"] = DASHES[place // len(PALETTE) % len(DASHES)]
+        lines.append(one)
+    layout = time_layout("Drift of approval", "cumulative deviation (CUSUM)", empty=path.empty)
+    layout["hovermode"] = "closest"
+    at = {"type": "line", "xref": "paper", "x0": 0, "x1": 1}
+    look = {"color": _GREY, "width": 1, "dash": "dash"}
+    ends = (drifts.CRITICAL_95, -drifts.CRITICAL_95) if len(path) else ()
+    layout["shapes"] = [{**at, "y0": end, "y1": end, "line": look} for end in ends]
+    layout["legend"] = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
+    layout["margin"] |= {"r": 190, "t": 40}
+    layout["height"] = 340
+    return still({"data": lines, "layout": layout}, votes)

@@ -1,0 +1,111 @@
+"""Figures of production, participation and consensus: what they draw, of any kind of frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from chaosnb import analysis, figures
+from chaosnb.analysis.drifts import CRITICAL_95
+from tests.engines import devnet, empty, on_engine
+from tests.figure_texts import HOSTILE, assert_only_text, texts_of
+
+_, TABLES = devnet(seconds=60)
+DRAWN: dict[str, tuple[str, ...]] = {
+    "approval_by": ("block_validation",),
+    "participation": ("block_validation",),
+    "outcomes": ("block_validation",),
+    "drift": ("block_validation",),
+    "consensus_times": ("block_validation", "block_proposal"),
+    "finality_curve": ("block_validation", "block_proposal"),
+    "block_intervals": ("block_proposal",),
+    "height": ("block_proposal", "network_metrics"),
+}
+
+
+def draw(name: str, *frames: Any, **options: Any) -> go.Figure:
+    figure = getattr(figures, name)(*frames, **options)
+    assert isinstance(figure, go.Figure)
+    return figure
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_figure_is_the_same_whatever_holds_its_rows(name: str) -> None:
+    """It says where pandas' rows come from; of an empty table there is a figure, which says so."""
+    frames = [TABLES[table] for table in DRAWN[name]]
+    drawn = draw(name, *frames)
+    for engine in ("polars lazy", "duckdb"):
+        other = draw(name, *[on_engine(engine, frame) for frame in frames])
+        assert len(other.data) == len(drawn.data)
+        for one, same in zip(drawn.data, other.data, strict=True):
+            for axis in "xy":
+                np.testing.assert_allclose(np.float64(same[axis]), np.float64(one[axis]), rtol=1e-9)
+            assert (same.name, same.hovertext) == (one.name, one.hovertext)
+        assert other.layout.title.text == drawn.layout.title.text
+    told = [frame.copy() for frame in frames]
+    told[0].attrs["source"] = "somewhere (simulated)"
+    assert "source: somewhere (simulated)" in texts_of(draw(name, *told))
+    assert "no data" in texts_of(draw(name, *[empty(table) for table in DRAWN[name]]))
+    with pytest.raises(ValueError, match=rf"s\.{DRAWN[name][0]}"):
+        draw(name, *[pd.DataFrame({"a": [1]}) for _ in frames])
+
+
+@pytest.mark.parametrize("name", ["participation", "consensus_times", "drift"])
+def test_text_of_events_is_only_text(name: str) -> None:
+    """In ticks, legends and hovers."""
+    changed = {"validator_id": HOSTILE, "validator_personality": HOSTILE, "block_hash": HOSTILE}
+    frames = [
+        TABLES[table].iloc[:9].assign(**{k: v for k, v in changed.items() if k in TABLES[table].columns})
+        for table in DRAWN[name]
+    ]
+    assert_only_text(draw(name, *frames))
+
+
+def test_participation_is_drawn_as_it_was_counted() -> None:
+    """The lowest at the bottom, in percent, with the share of all as a line."""
+    votes = TABLES["block_validation"]
+    shares = analysis.participation(votes, "personality")
+    figure = draw("participation", votes, by="personality")
+    np.testing.assert_allclose(figure.data[0].x, shares["participation"] * 100)
+    overall = shares["voted"].sum() / shares["possible"].sum() * 100
+    assert f"all votes {overall:.1f} %" in texts_of(figure)
+    for name in ("participation", "approval_by"):
+        with pytest.raises(ValueError, match="by='block' is not possible"):
+            draw(name, votes, by="block")
+
+
+def test_outcomes_are_counted_by_reason() -> None:
+    """Each bar says how many and which share; accepted blocks have their own colour."""
+    votes = TABLES["block_validation"]
+    reasons = analysis.block_outcomes(votes)["reason"].value_counts()
+    figure = draw("outcomes", votes)
+    bars = dict(zip(figure.layout.yaxis.ticktext, figure.data[0].x.tolist(), strict=True))
+    assert bars["accepted"] == reasons[""]
+    assert sum(bars.values()) == reasons.sum()
+    assert figure.layout.title.text == f"Outcome of {reasons.sum()} blocks"
+
+
+def test_the_drift_of_a_few_is_drawn_with_what_is_critical() -> None:
+    """Smallest p first; of many groups twelve."""
+    votes = TABLES["block_validation"]
+    figure = draw("drift", votes, by="validator")
+    assert len(figure.data) == 12
+    least = analysis.drift(votes, "validator").iloc[0]
+    assert figure.data[0].name == f"{least['validator']} (p = {least['p_value']:.3f})"
+    assert {shape.y0 for shape in figure.layout.shapes} == {CRITICAL_95, -CRITICAL_95}
+    assert draw("drift", votes, by=None).data[0].name.startswith("all votes")
+
+
+def test_gaps_are_shaded_and_the_median_stays() -> None:
+    """Where blocks are drawn over time."""
+    blocks, metrics = TABLES["block_proposal"], TABLES["network_metrics"]
+    start = blocks["timestamp"].iloc[4]
+    gap = {"start": start, "end": start + pd.Timedelta(5, unit="s"), "duration_s": 5.0, "cause": "stale"}
+    gaps = pd.DataFrame([{**gap, "certainty": "certain", "topics": ["blocks"], "blocks_missing": 0}])
+    intervals = draw("block_intervals", blocks, gaps=gaps)
+    assert [shape.type for shape in intervals.layout.shapes] == ["line", "rect"]
+    assert [shape.type for shape in draw("height", blocks, metrics, gaps=gaps).layout.shapes] == ["rect"]
