@@ -41,6 +41,7 @@ from chaosnb.store.package import load
 if TYPE_CHECKING:
     from chaosnb import analysis, figures
     from chaosnb.devnet import Devnet
+    from chaosnb.reporting import report
 
 __version__ = "0.1.0.dev0"
 
@@ -72,6 +73,7 @@ __all__ = [
     "follow",
     "load",
     "replay",
+    "report",
     "run",
     "stream",
 ]
@@ -81,6 +83,7 @@ _LAZY = {
     "Devnet": ("chaosnb.devnet", "Devnet"),
     "analysis": ("chaosnb.analysis", None),
     "figures": ("chaosnb.figures", None),
+    "report": ("chaosnb.reporting", "report"),
 }
 
 

@@ -56,12 +56,15 @@ ROOMS = {
     "recording": room(f"{PIPELINE} endpoint opening"),
     "serving": room("text errors protocol ingest tables store devnet"),
     "iterator": room("errors protocol ingest endpoint"),
+    "reporting": room("text errors protocol.schema store analysis figures", lazily="__init__"),
     "notebook": room(f"{PIPELINE} analysis figures live"),
     "cli": room(
         f"{PIPELINE} analysis figures live opening recording serving playback notebook devnet __init__"
     ),
     "__main__": room("cli"),
-    "__init__": room(f"{PIPELINE} analysis devnet live opening playback iterator", lazily="notebook figures"),
+    "__init__": room(
+        f"{PIPELINE} analysis devnet live opening playback iterator", lazily="notebook figures reporting"
+    ),
 }
 
 # Foreign modules that a path must not import, not even inside a function.

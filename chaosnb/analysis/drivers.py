@@ -301,7 +301,10 @@ def _words(messages: Any, votes: Any, chosen: Any, cast: pd.DataFrame) -> pd.Dat
     table = table.sort_values(["t_us", "block", "agent"]).reset_index(drop=True)
     so_far = table.groupby("block", sort=False)["mood"]
     table["mean"] = so_far.cumsum() / (so_far.cumcount() + 1)
-    before = pd.merge_asof(cast[["t_us", "block"]], table[["t_us", "block", "mean"]], on="t_us", by="block")
+    # pandas takes an empty column of text for one of anything.
+    table["block"] = table["block"].astype("str")
+    moments = cast[["t_us", "block"]].astype({"block": "str"})
+    before = pd.merge_asof(moments, table[["t_us", "block", "mean"]], on="t_us", by="block")
     cast["sentiment"] = before["mean"].fillna(0.0).to_numpy(np.float64)
     return table[table["block"].isin({*cast["block"]})]
 
@@ -312,8 +315,8 @@ def _leaders(cast: pd.DataFrame, members: pd.DataFrame) -> Integers:
     follows = (members["leader"] != members["agent_id"]).to_numpy(bool)[place]
     leader = np.full(len(cast), -1)
     leader[vote[follows]] = place[follows]
-    if len(cast):
-        cast["leader"] = np.where(leader >= 0, members["leader"].to_numpy(object)[leader], "")
+    names = np.append(members["leader"].to_numpy(object), "")  # the last one is that of nobody
+    cast["leader"] = names[leader]
     return leader
 
 

@@ -114,15 +114,16 @@ def agreement(
     height = 160 + max(16 * len(names), 120)
     layout = plane_layout(f"Who votes like whom{of}", "", "", empty=not names, height=height)
     ticks = {"tickvals": [*range(len(names))], "ticktext": [label(name) for name in names]}
-    layout["xaxis"] |= {**ticks, "showgrid": False, "zeroline": False, "tickangle": -90}
+    # The names stand at the left: upright they would lie over what stands below.
+    layout["xaxis"] |= {"showticklabels": False, "showgrid": False, "zeroline": False}
     layout["yaxis"] |= {**ticks, "showgrid": False, "zeroline": False, "autorange": "reversed"}
     room = 24 + 6 * min(max((len(name) for name in names), default=8), 28)
-    layout["margin"] |= {"l": room, "b": room + 20, "t": 40}
+    layout["margin"] |= {"l": room, "t": 40}
     return still({"data": [cells], "layout": layout}, votes)
 
 
-def meme_spread(messages: pd.DataFrame, *, every_s: float = 10, top: int = 8) -> go.Figure:
-    """Draw how often the memes referred to most have been referred to over time.
+def meme_spread(messages: pd.DataFrame, *, every_s: float = 1, top: int = 8) -> go.Figure:
+    """Draw how often the memes referred to most were referred to, from the first time on.
 
     Parameters
     ----------
@@ -153,9 +154,11 @@ def meme_spread(messages: pd.DataFrame, *, every_s: float = 10, top: int = 8) ->
     data = []
     for place, (name, rows) in enumerate(found.groupby("meme_id", sort=False)):
         shape = {"color": PALETTE[place % 7], "width": 2, "shape": "hv", "dash": DASHES[place // 7 % 4]}
-        trace = line(milliseconds(rows), rows["total"], label(str(name)), "", "%{y:,.0f} references")
+        since_s = (milliseconds(rows) - milliseconds(rows)[0]) / 1000
+        trace = line(since_s, rows["total"], label(str(name)), "", "%{y:,.0f} references after %{x:,.0f} s")
         data.append({**trace, "line": shape, "marker": {"color": shape["color"], "size": 3}})
-    layout = time_layout("Memes: references so far", "references", empty=not data)
+    title = "How memes spread: those with most references"
+    layout = plane_layout(title, "since its first reference (s)", "references so far", empty=not data)
     layout["legend"] |= {"orientation": "v", "x": 1.01, "xanchor": "left", "y": 1, "yanchor": "top"}
     layout["margin"]["r"] = 190
     return still({"data": data, "layout": layout}, messages)
@@ -330,12 +333,13 @@ def uptime(statuses: pd.DataFrame, *, most: int = 40) -> go.Figure:
     >>> of = {"timestamp": pd.to_datetime([0, 60, 80], unit="s"), "agent_id": "a"}
     >>> figure = uptime(pd.DataFrame({**of, "status": ["active", "maintenance", "active"]}))
     >>> {trace.name: trace.x.tolist() for trace in figure.data}
-    {'active': [75.0], 'maintenance': [25.0], 'inactive': [0.0], 'other': [0.0]}
+    {'active': [75.0], 'maintenance': [25.0], 'inactive': [0.0]}
     """
     every = agent_uptime(statuses).dropna(subset="uptime")
     found = every.head(most).iloc[::-1]
     looks = {"active": _GREEN, "maintenance": _ORANGE, "inactive": _RED, "other": _GREY}
     total = found[[f"{name}_s" for name in looks]].sum(axis=1)
+    present = {name: color for name, color in looks.items() if name != "other" or found["other_s"].any()}
     data: list[Spec] = [
         {
             **{"type": "bar", "orientation": "h", "name": name, "y": np.arange(len(found))},
@@ -343,7 +347,7 @@ def uptime(statuses: pd.DataFrame, *, most: int = 40) -> go.Figure:
             **{"customdata": found[f"{name}_s"].to_numpy(np.float64)},
             "hovertemplate": f"{name}: %{{x:.1f}} % (%{{customdata:,.0f}} s)<extra></extra>",
         }
-        for name, color in looks.items()
+        for name, color in present.items()
     ]
     of = f": the {len(found):,} of {len(every):,} agents away most" if len(found) < len(every) else ""
     height = 130 + max(_ROW_PX * len(found), 120)

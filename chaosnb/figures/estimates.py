@@ -159,7 +159,8 @@ def vote_drivers(
         share, low, high = (float(copied[name].iloc[0]) * 100 for name in ("estimate", "low", "high"))
         title += f"; members copy {share:.0f} % of their leaders' votes ({low:.0f} % to {high:.0f} %)"
     spec = _forest(title, "odds ratio of approval, 95 % interval", names, odds, "estimate", nothing=1.0)
-    spec["layout"]["xaxis"]["type"] = "log"
+    ticks = [base * 10.0**power for power in range(-6, 7) for base in (1, 2, 5)]
+    spec["layout"]["xaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
     return still(spec, votes)
 
 

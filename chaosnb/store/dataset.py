@@ -266,6 +266,12 @@ class Dataset(ABC):
         return self._with_source(drift_frame(self._drift))
 
     @property
+    def counts(self) -> Counts:
+        """How much came: events, and what was rejected, filtered, came again, or late."""
+        held = self._capture
+        return Counts(held.events, held.rejected, held.filtered, held.duplicates, held.late)
+
+    @property
     def arrivals(self) -> dict[str, list[int]]:
         """How many events of each table came in each of the last sixty seconds, the oldest first."""
         return {name: self._capture.arrivals.counts(name) for name in TABLES}
@@ -372,13 +378,12 @@ class Dataset(ABC):
             "incidents": self.incidents,
             "drift": self.drift,
         }
-        counts = Counts(capture.events, capture.rejected, capture.filtered, capture.duplicates, capture.late)
         return Content(
             self.frames() | ledgers,
             source=self.source,
             simulated=self.simulated,
             topics=self.topics,
-            counts=counts,
+            counts=self.counts,
             newest_s=capture.aggregates.span().stop,
             credits=credits | self._credits,
         )

@@ -1,0 +1,155 @@
+"""The report: quality first, whole in itself, and text of agents only text."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import chaosnb
+from chaosnb.devnet.model import Model
+from chaosnb.protocol import events as ev
+from tests.captures import Held
+from tests.figure_texts import HOSTILE
+
+MADE_AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HEADINGS = [
+    "How far the data can be trusted",
+    "Blocks and transactions",
+    "Votes",
+    "What drives votes",
+    "Discussion",
+    "Alliances",
+    "Memes",
+    "Reputation",
+    "Availability",
+]
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes, and its text outside of scripts."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & {*self._open}:
+            self.text += data
+
+    def titles(self, tag: str) -> list[str]:
+        return re.findall(rf"<{tag}>(.*?)</{tag}>", self.source.split("<body>")[1])
+
+
+def log(seconds: float = 120.0) -> list[ev.Event]:
+    """The events of a simulated network."""
+    return Model(7).step(int(seconds * 1e6))
+
+
+def test_quality_comes_first_and_every_subject_has_its_figures(tmp_path: Path) -> None:
+    """With numbers that are those of the capture."""
+    held = Held(log(), garbage=[b"<b>garbage</b>"])
+    page = Page(chaosnb.report(held, tmp_path / "report.html", fresh_s=0.35, made_at=MADE_AT))
+    assert page.titles("h2") == HEADINGS
+    figures = [a["id"] for _, a in page.elements if "plotly" in (a.get("class") or "")]
+    assert figures == [f"figure-{number}" for number in range(1, len(figures) + 1)]
+    assert len(figures) >= 21
+    assert "made 2026-01-01 12:00:00.000 UTC" in page.text
+    assert "Something is missing, or may be" in page.text
+    assert f"{held.counts.events:,}" in page.text
+    assert "disconnected" in page.text
+    assert "<b>garbage</b>" in page.text
+    assert "simulated" in page.text
+
+
+def test_the_page_needs_nothing_else_and_holds_plotly_once(tmp_path: Path) -> None:
+    """No element loads anything, and the policy forbids it; links open on a click only."""
+    page = Page(chaosnb.report(Held(log()), tmp_path / "report.html"))
+    loading = [one for one in page.elements if {"src", "srcset", "data", "action", "background"} & {*one[1]}]
+    assert not loading
+    assert not {tag for tag, _ in page.elements} & {"link", "iframe", "object", "embed", "base", "form"}
+    policy = next(a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert page.source.count("plotly.js v") == 1
+    assert all(attributes.get("rel") for tag, attributes in page.elements if tag == "a")
+
+
+def test_text_of_agents_is_only_text(tmp_path: Path) -> None:
+    """In tables, cards, figures and the page's own words: the page has no element that is not ours."""
+    hostile = [_hostile(event) for event in log(40)]
+    plain = Page(chaosnb.report(Held(log(40)), tmp_path / "plain.html"))
+    held = Held(hostile, garbage=[HOSTILE.encode()])
+    page = Page(chaosnb.report(held, tmp_path / "hostile.html", title=HOSTILE))
+    assert "img src=x" in page.text
+    assert {tag for tag, _ in page.elements} <= {tag for tag, _ in plain.elements}
+    assert not [a for _, a in page.elements if any(name.startswith("on") for name in a)]
+    body = page.source.split("<body>")[1]
+    assert "<img" not in body
+    assert "javascript:" not in " ".join(a.get("href") or "" for _, a in page.elements)
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in body
+
+
+def test_without_events_it_says_so(tmp_path: Path) -> None:
+    """A page nevertheless."""
+    page = Page(chaosnb.report(Held(), tmp_path / "report.html"))
+    assert "There are no events." in page.text
+    assert page.titles("h2") == HEADINGS
+
+
+def test_one_topic_alone_makes_a_report(tmp_path: Path) -> None:
+    """What is not there is empty."""
+    everything = log(30)
+    for kind in (ev.BlockValidation, ev.ConsensusDiscussion):
+        only = [event for event in everything if type(event) is kind]
+        page = Page(chaosnb.report(Held(only), tmp_path / "report.html", fresh_s=1.0))
+        assert page.titles("h2") == HEADINGS
+
+
+def test_the_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Errors say what to do; nothing half-written is left."""
+    target = tmp_path / "new folder" / "report.html"
+    assert chaosnb.report(Held(), target, made_at=MADE_AT) == target
+    first = target.read_bytes()
+    chaosnb.report(Held(), target, made_at=MADE_AT)
+    assert target.read_bytes() == first
+    with pytest.raises(ValueError, match=r"such as 'report\.html'"):
+        chaosnb.report(Held(), tmp_path)
+    with pytest.raises(TypeError, match="takes a stream"):
+        chaosnb.report([1], target)  # type: ignore[arg-type]
+    (tmp_path / "file.txt").write_text("")
+    with pytest.raises(chaosnb.ExportError, match="could not be exported"):
+        chaosnb.report(Held(), tmp_path / "file.txt" / "report.html")
+    assert [path.name for path in target.parent.iterdir()] == ["report.html"]
+
+
+def _hostile(event: ev.Event) -> ev.Event:
+    """The same event with hostile text wherever an agent can put text."""
+    plain = msgspec.to_builtins(event)
+    return msgspec.convert(_spoilt(plain), type(event))
+
+
+def _spoilt(value: object, name: str = "") -> object:
+    if isinstance(value, dict):
+        return {key: _spoilt(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_spoilt(item, name) for item in value]
+    if isinstance(value, str) and name not in ("timestamp", "decision", "sentiment", "status", "duration"):
+        return f"{HOSTILE}{value}"
+    return value
