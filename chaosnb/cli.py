@@ -1,4 +1,4 @@
-"""The command line: ``python -m chaosnb devnet``, ``record``, ``serve``, ``info``, ``verify``, ``repair``."""
+"""The command line: ``python -m chaosnb COMMAND``, of which `main` has the list."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from chaosnb import __version__
 from chaosnb.errors import ChaosnbError
 from chaosnb.protocol.events import TOPICS
+from chaosnb.store.formats import FORMATS, require
+from chaosnb.store.moments import microseconds
 from chaosnb.tables.retention import Retention, parse_retention
 
 __all__ = ["main"]
@@ -65,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command.add_argument(
         "-o", "--output", type=Path, help="the copy (default: run.mended.chaos of run.chaos)"
     )
+    _add_splicing(commands)
+    _add_export(commands.add_parser("export", help="write the tables of a recording into a folder"))
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -93,6 +98,43 @@ def _add_record(record: argparse.ArgumentParser) -> None:
     record.add_argument("--allow-insecure", action="store_true", help="use plain ws:// to another machine")
     record.add_argument("--quiet", action="store_true", help="say nothing of how it goes")
     record.set_defaults(run=_run_record)
+
+
+def _add_splicing(commands: Any) -> None:
+    cut = commands.add_parser("cut", help="copy a span of a recording into a new one")
+    cut.add_argument("recording", type=Path)
+    _add_span(cut)
+    cut.add_argument("-o", "--output", type=Path, required=True, help="the part, such as part.chaos")
+    cut.set_defaults(run=_run_cut)
+    merge = commands.add_parser(
+        "merge", help="copy recordings of one node into a new one, the earliest first"
+    )
+    merge.add_argument("recordings", type=Path, nargs="+")
+    merge.add_argument("-o", "--output", type=Path, required=True, help="the new one, such as all.chaos")
+    merge.set_defaults(run=_run_merge)
+
+
+def _add_export(export: argparse.ArgumentParser) -> None:
+    export.add_argument("recording", type=Path)
+    export.add_argument("-o", "--output", type=Path, required=True, help="the folder")
+    export.add_argument(
+        "--format", default="parquet", help=f"one of {', '.join(FORMATS)} (default: %(default)s)"
+    )
+    _add_span(export)
+    export.add_argument("--title", help="what it is called when it is cited")
+    export.add_argument("--author", action="append", default=[], help="who made it; may be given repeatedly")
+    export.add_argument("--license", help="an SPDX name such as CC-BY-4.0, or an address")
+    export.add_argument("--quiet", action="store_true", help="show no progress, and say nothing")
+    export.set_defaults(run=_run_export)
+
+
+def _add_span(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--start", help="from this time of arrival on, such as 2026-11-23T00:36:12Z")
+    command.add_argument("--end", help="up to this time of arrival, which is excluded")
+
+
+def _nanoseconds(name: str, text: str | None) -> int | None:
+    return None if text is None else microseconds(name, text) * 1_000
 
 
 def _speed(text: str) -> float | None:
@@ -175,6 +217,41 @@ def _run_serve(options: argparse.Namespace) -> None:
         while not stopped.wait(0.2):
             if serving.failure is not None:
                 raise serving.failure
+
+
+def _run_cut(options: argparse.Namespace) -> None:
+    from chaosnb.store.splicing import cut
+
+    start_ns, end_ns = _nanoseconds("start", options.start), _nanoseconds("end", options.end)
+    if start_ns is not None and end_ns is not None and start_ns >= end_ns:
+        raise ValueError(f"start={options.start!r} is not before end={options.end!r}")
+    spliced = cut(options.recording, options.output, start_ns=start_ns, end_ns=end_ns)
+    print(f"{options.output} has {spliced.text()}")
+
+
+def _run_merge(options: argparse.Namespace) -> None:
+    from chaosnb.store.splicing import merge
+
+    print(f"{options.output} has {merge(options.recordings, options.output).text()}")
+
+
+def _run_export(options: argparse.Namespace) -> None:
+    from chaosnb.opening import replay
+
+    # Before a long recording is read in vain.
+    require(options.format)
+    again = replay(options.recording, start=options.start, end=options.end, quiet=options.quiet)
+    folder = again.export(
+        options.output,
+        options.format,
+        title=options.title,
+        authors=options.author,
+        license=options.license,
+        quiet=options.quiet,
+    )
+    if not options.quiet:
+        print(f"{again.status.events:,} events of {again.source} are in {folder}; cite them as\n")
+        again.cite(title=options.title, authors=options.author)
 
 
 def _run_info(options: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 import zlib
 from collections import Counter
@@ -31,7 +30,14 @@ from chaosnb.store.journal import (
     read_record,
     seed_of,
 )
-from chaosnb.store.segments import compress, folder_bytes, open_segment, said, segment_path, segments
+from chaosnb.store.segments import (
+    compress,
+    folder_bytes,
+    new_recording,
+    open_segment,
+    segment_path,
+    segments,
+)
 from chaosnb.text import printable
 
 __all__ = ["Mended", "Summary", "inspect", "mend"]
@@ -152,11 +158,13 @@ def inspect(folder: Path) -> Summary:
     if reader.head is not None:
         counts["simulated"] += reader.head.opened.simulated
         opened = opened or reader.head.opened
+        # Of one without its beginning, they stand in its head alone.
+        topics = topics or reader.head.opened.topics
     if opened is None:
         raise damage or RecordingError(str(folder), "nothing has been recorded there yet")
     return Summary(
         opened=opened,
-        runs=counts["runs"],
+        runs=max(1, counts["runs"]),
         simulated=bool(counts["simulated"] or opened.simulated),
         topics=topics,
         segments=len(segments(folder)),
@@ -182,19 +190,8 @@ def mend(folder: Path, target: Path) -> Mended:
     RecordingError
         If nothing is whole, or the copy cannot be written.
     """
-    if target.exists():
-        raise RecordingError(str(target), "there is something of that name; choose another one")
-    part = target.with_name(f"{target.name}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        mended = _copy(folder, part)
-        part.replace(target)
-    except OSError as error:
-        raise RecordingError(str(target), f"the copy cannot be written: {said(error)}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return mended
+    with new_recording(target) as part:
+        return _copy(folder, part)
 
 
 def _copy(folder: Path, target: Path) -> Mended:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,6 +24,7 @@ __all__ = [
     "folder_bytes",
     "forget",
     "lock_folder",
+    "new_recording",
     "open_segment",
     "said",
     "segment_path",
@@ -111,6 +115,29 @@ def lock_folder(folder: Path) -> int:
         os.close(file)
         raise RecordingError(str(folder), f"it cannot be locked: {said(error)}") from error
     return file
+
+
+@contextmanager
+def new_recording(target: Path) -> Iterator[Path]:
+    """Give a folder to write segments into, which gets its name once all is written.
+
+    Raises
+    ------
+    RecordingError
+        If there is something of that name, or it cannot be written.
+    """
+    if target.exists():
+        raise RecordingError(str(target), "there is something of that name; choose another one")
+    part = target.with_name(f"{target.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        part.replace(target)
+    except OSError as error:
+        raise RecordingError(str(target), f"it cannot be written: {said(error)}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def compress(path: Path) -> None:
