@@ -9,6 +9,7 @@ import threading
 import weakref
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,12 @@ def test_a_frame_that_moves_on_costs_little() -> None:
     assert page.kinds == ["full"] + ["delta"] * 9
     assert max(page.sizes[1:]) < 200
     assert page.sizes[0] > 4800
+
+
+def test_its_script_stays_small() -> None:
+    """What runs in other people's pages can be read in one sitting."""
+    script = resources.files("chaosnb.notebook").joinpath("live_plot.js").read_text("utf-8")
+    assert len(script.splitlines()) <= 250
 
 
 def test_an_unchanged_frame_is_not_sent() -> None:

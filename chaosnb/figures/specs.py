@@ -36,7 +36,7 @@ from chaosnb.figures.style import (
 __all__ = ["FIGURES", "decisions", "event_rate", "lag", "reputation", "sentiment", "tps"]
 
 _BLUE, _ORANGE, _GREEN, _, _SKY, _RED, _GREY = PALETTE
-_BAND: Final = "rgba(86, 180, 233, 0.45)"
+_BAND: Final = "rgba(86, 180, 233, 0.35)"
 _SPREAD: Final = "rgba(0, 114, 178, 0.3)"
 _LONE_STEP_MS: Final = 1000.0
 _STAYING: Final = 1.5
@@ -331,7 +331,7 @@ def _steps(edges: Floats, heights: Floats, name: str, color: str, what: str) -> 
 
 def _pale(color: str) -> str:
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, 0.5)"
+    return f"rgba({red}, {green}, {blue}, 0.4)"
 
 
 FIGURES: Final[dict[str, Callable[..., Spec]]] = {

@@ -118,11 +118,13 @@ class Dashboard:
             return
         self._closed = True
         self.widget.dashboard = None
-        self._end()
+        self._writer.stop()
         self._writer.join(_JOIN_S)
         handle, self._handle = self._handle, None
         if handle is not None:
+            # First, so that the page takes the views away as a whole, and none of them piece by piece.
             handle.update(self._bundle(), raw=True)
+        self._end()
 
     def __repr__(self) -> str:
         return f"Dashboard({'closed' if self._closed else status_text(self._stream.status)})"

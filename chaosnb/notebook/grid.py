@@ -14,6 +14,8 @@ _NAMES: Final = 0.09
 # A saved figure does not know on what ground it will stand: this ink can be read on white and on black.
 _CLEAR: Final = "rgba(0,0,0,0)"
 _INK: Final = "#777777"
+# The same for a line over steps and a band.
+_OVER: Final = "#3399e0"
 _LINES: Final = dict.fromkeys(("gridcolor", "linecolor", "zerolinecolor"), "rgba(128,128,128,0.35)")
 
 
@@ -62,7 +64,8 @@ def grid(specs: Mapping[str, Mapping[str, Any]], source: str = "") -> dict[str, 
         for trace in spec["data"]:
             on_second = trace.get("yaxis") == "y2"
             axes = {"xaxis": x, "yaxis": second if on_second else y}
-            data.append({**trace, **axes, "legend": legend})
+            look = {"line": {**trace.get("line", {}), "color": _OVER}} if on_second else {}
+            data.append({**trace, **axes, **look, "legend": legend})
         layout[f"xaxis{x[1:]}"] = {**_LINES, **own.get("xaxis", {}), "domain": [left, right], "anchor": y}
         layout[f"yaxis{y[1:]}"] = {
             **_LINES,

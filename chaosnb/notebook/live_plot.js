@@ -7,10 +7,9 @@
 //                 {kind: "frames", frames}        of this plot and others, each {plot, seq, base, order, patches, ops}:
 //                     what became of frame base (of nothing, if -1); a buffer for each holds new values, float64
 
-const ASK_MS = 1000;
-const ASK_LIBRARY_MS = 15000;
-const SILENT_MS = 5000;
-const RECALL_MS = 5000;
+const [ASK_MS, ASK_LIBRARY_MS] = [1000, 15000];
+const [SILENT_MS, RECALL_MS] = [5000, 5000];
+const UNHEARD = "waiting for the kernel: it has not answered yet (is it busy, or stopped?)";
 const PLACE = "__array__";
 // By default plotly.js offers a button that uploads the plot's data to plotly's cloud.
 const NO_CLOUD = { showSendToCloud: false, plotlyServerURL: "" };
@@ -29,8 +28,8 @@ function family(model) {
 
 // plotly.js, once per page and version: every plot of the page waits for the same object.
 function library(version) {
-  const none = { plotly: null, error: null, loading: false, askedAt: -Infinity };
-  return (SHARED.libraries[version] ??= { ...none, waiting: new Set() });
+  const lib = { plotly: null, error: null, loading: false, askedAt: -Infinity, waiting: new Set() };
+  return (SHARED.libraries[version] ??= lib);
 }
 
 async function load(lib, bytes) {
@@ -100,7 +99,8 @@ function colours(box) {
   const variable = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
   const ink = variable("--jp-ui-font-color1", style.color);
   const grid = variable("--jp-border-color2", "rgba(128,128,128,0.35)");
-  return { ink, grid, ground: variable("--jp-layout-color1", "rgba(128,128,128,0.1)") };
+  const dark = document.body.dataset.jpThemeLight === "false";
+  return { ink, grid, ground: variable("--jp-layout-color1", "rgba(128,128,128,0.1)"), dark };
 }
 
 function themed(layout, { ink, grid, ground }, { width, height }) {
@@ -184,18 +184,15 @@ function show(model, state, el) {
   const complain = () => (problem.textContent = model.get("problem"));
   model.on("change:problem", complain);
   complain();
-  let queued = false;
-  let gone = false;
+  let [queued, gone] = [false, false];
   // Looked up only when they change: that has the browser lay out the whole page.
-  let look = null;
-  let room = { width: 0, height: 0 };
+  let [look, room] = [null, { width: 0, height: 0 }];
   const paint = async () => {
     queued = false;
     if (gone) return;
     if (state.lib.error) return void (note.textContent = state.lib.error);
     if (state.seq < 0 || !state.lib.plotly) {
-      if (performance.now() - state.bornAt > SILENT_MS)
-        note.textContent = "waiting for the kernel: it has not answered yet (is it busy, or stopped?)";
+      if (performance.now() - state.bornAt > SILENT_MS) note.textContent = UNHEARD;
       return;
     }
     // A view without size is in a hidden tab: not drawing means not acknowledging, and the kernel slows down.
@@ -203,9 +200,12 @@ function show(model, state, el) {
     const seq = state.seq;
     try {
       const [{ layout }, ...data] = state.parts.map((part) => filled(part.spec, part.arrays));
+      look ??= colours(box);
+      // A line over steps, which the dark ground makes dark too.
+      if (look.dark) for (const { yaxis, line } of data) if (yaxis === "y2" && line) line.color = "#8fd0ff";
       // Given again, it would be compared by having the browser lay out the page.
       const config = box.data ? undefined : CONFIG;
-      await state.lib.plotly.react(box, data, themed(layout, (look ??= colours(box)), room), config);
+      await state.lib.plotly.react(box, data, themed(layout, look, room), config);
       if (gone) return;
       el.dataset.seq = seq;
       if (note.textContent) note.textContent = "";

@@ -43,7 +43,7 @@ _CSS: Final = """
 """
 # By default plotly.js offers a button that uploads the plot's data to plotly's cloud.
 _NO_CLOUD: Final = {"showSendToCloud": False, "plotlyServerURL": ""}
-STATIC_CONFIG: Final = {**_NO_CLOUD, "displaylogo": False, "responsive": True, "typesetMath": False}
+STATIC_CONFIG: Final = {**_NO_CLOUD, "displaylogo": False, "responsive": False, "typesetMath": False}
 """How plotly is to show the still figure in a saved notebook."""
 
 _UNHEARD_S: Final = 2.0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from typing import Any
 
 from tests.browser.conftest import Open, picture
-from tests.browser.lab import Lab, Notebook
+from tests.browser.lab import Lab, Notebook, open_browser
 
 START = """
 import time
@@ -117,6 +119,44 @@ def test_in_a_flood_the_page_stays_at_the_present_and_comes_back_when_loaded_ane
     assert book.cell_problems() == []
 
 
+def test_it_goes_on_after_the_connection_was_cut_and_in_a_tab_opened_anew(lab: Lab) -> None:
+    """Its websockets to the kernel are lost, then the tab is closed; both times it shows what is now."""
+    sockets: list[Any] = []
+
+    def through(socket: Any) -> None:
+        sockets.append((socket, socket.connect_to_server()))
+
+    with open_browser() as browser:
+        context = browser.new_context(viewport={"width": 1400, "height": 1000})
+        page = context.new_page()
+        page.route_web_socket(re.compile("/channels"), through)
+        book = Notebook(page, lab)
+        book.open(lab.write("cut.ipynb", START, SHOW))
+        book.run_next()
+        book.run_next()
+        book.wait_plots(4)
+        book.wait_idle()
+        cut = len(sockets)
+        for ends in [*sockets]:
+            for end in ends:
+                end.close(code=1011, reason="cut")
+        while len(sockets) == cut:
+            page.wait_for_timeout(100)
+        # What was under way when it was cut is lost: after a while the page says what it has.
+        page.wait_for_timeout(7000)
+        assert min(frames for frames, _ in frames_in(book, 3)) >= 2
+        assert behind_s(book) < 5
+        book.saved()
+        page.close()
+        again = Notebook(context.new_page(), lab)
+        again.open("cut.ipynb")
+        again.wait_plots(4)
+        assert min(frames for frames, _ in frames_in(again, 3)) >= 2
+        assert behind_s(again) < 5
+        assert again.cell_problems() == []
+    lab.reset()
+
+
 def test_it_pauses_is_readable_in_both_themes_and_saved_as_a_figure(lab: Lab, notebook: Open) -> None:
     """Held plots catch up; words stand out from both grounds; closed and saved, four small panels remain."""
     book = show(lab, notebook, "themes.ipynb", "d.close(); s.close()")
@@ -153,4 +193,8 @@ def test_it_pauses_is_readable_in_both_themes_and_saved_as_a_figure(lab: Lab, no
     text = json.dumps(whole)
     assert len(text) < 300_000
     assert "plotly.js v" not in text
+    # It stays when the window gets another size.
+    book.page.set_viewport_size({"width": 1000, "height": 1000})
+    book.page.wait_for_timeout(1000)
+    assert book.page.locator(".jp-OutputArea-output .svg-container").bounding_box()["height"] == 660
     assert book.cell_problems() == []
