@@ -186,7 +186,8 @@ class Stream(Dataset):
     def at(self, time: Time | None = None, *, height: int | None = None, quiet: bool = False) -> Moment:
         """Return all tables as they stood at a moment, or when a block had arrived, from the recording.
 
-        The stream itself stays where it is. It takes as long as replaying the recording up to there.
+        What retention had removed by then is not there. The stream itself stays where it is. It takes as long
+        as replaying the recording up to there.
 
         Parameters
         ----------

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,6 +44,29 @@ def record(
         tick_s=rng.choice([0.02, 0.3, 2.0]),
     )
     return run_virtually(listen(folder, network, looks=looks, **how))  # type: ignore[arg-type]
+
+
+def frame(number: int, at_ns: int) -> Frame:
+    text = (
+        '{"type": "agent_status", "data": {"agent_id": "a", "status": "active", "reason": "%d", '
+        '"expected_duration": "PT0S", "timestamp": "2026-11-23T00:36:12.345Z"}}'
+    )
+    return Frame((text % number).encode(), at_ns)
+
+
+def record_frames(folder: Path, *batches: list[Frame]) -> None:
+    writer = Recorder(
+        folder,
+        source=URL,
+        simulated=False,
+        topics=TOPICS,
+        lateness_s=2.0,
+        version="1",
+        wall_ns=lambda: batches[0][0].received_at_ns,
+    )
+    for frames in batches:
+        writer.frames(frames)
+    writer.close()
 
 
 @pytest.fixture(scope="module")
@@ -162,16 +187,8 @@ def test_a_height_is_the_moment_when_that_block_had_arrived(replay: chaosnb.Repl
 
 def test_a_moment_within_a_batch_parts_it(tmp_path: Path) -> None:
     """What had arrived before it is there, what came at it or later is not."""
-    text = (
-        '{"type": "agent_status", "data": {"agent_id": "a", "status": "active", "reason": "%d", '
-        '"expected_duration": "PT0S", "timestamp": "2026-11-23T00:36:12.345Z"}}'
-    )
-    writer = Recorder(
-        tmp_path / "run.chaos", source=URL, simulated=False, topics=TOPICS, lateness_s=2.0, version="1"
-    )
     begun_ns = time.time_ns() // 1_000 * 1_000
-    writer.frames([Frame((text % n).encode(), begun_ns + n * 1_000_000) for n in range(10)])
-    writer.close()
+    record_frames(tmp_path / "run.chaos", [frame(n, begun_ns + n * 1_000_000) for n in range(10)])
     with chaosnb.replay(tmp_path / "run.chaos") as r:
         middle = moment(begun_ns + 4_000_000)
         assert r.at(middle).agent_status["reason"].tolist() == ["0", "1", "2", "3"]
@@ -312,6 +329,48 @@ def test_a_replay_that_cannot_be_read_anew_stays_as_it_is(tmp_path: Path) -> Non
             r.seek(height=height)
         assert r.ended
         assert_same(frames_of(r), whole)
+
+
+def test_an_interrupt_ends_a_seek_and_nothing_else(tmp_path: Path) -> None:
+    """Back, all is as it was; forward, it is held where it has come to. Both can be tried again."""
+    count, begun_ns = 60_000, time.time_ns() // 1_000 * 1_000
+    frames = [frame(n, begun_ns + n * 1_000) for n in range(count)]
+    record_frames(tmp_path / "run.chaos", *(frames[n : n + 500] for n in range(0, count, 500)))
+    last = moment(frames[-1].received_at_ns)
+
+    def interrupt(when: Callable[[], object]) -> threading.Thread:
+        def wait() -> None:
+            wait_for(when)
+            time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        return thread
+
+    # Where tests run in the background of a shell, Python is told to ignore interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with chaosnb.replay(tmp_path / "run.chaos", quiet=True) as r:
+            threads = threading.active_count()
+            waiting = interrupt(lambda: "chaosnb-stream" in [t.name for t in threading.enumerate()])
+            with pytest.raises(KeyboardInterrupt):
+                r.seek(last)
+            waiting.join()
+            assert r.ended
+            assert len(r.agent_status) == count
+            assert threading.active_count() == threads
+            r.seek(moment(begun_ns))
+            waiting = interrupt(lambda: r.status.events > 0)
+            with pytest.raises(KeyboardInterrupt):
+                r.seek(last)
+            waiting.join()
+            assert r.paused
+            assert 0 < r.status.events < count - 1
+            r.seek(last)
+            assert r.status.events == count - 1
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
