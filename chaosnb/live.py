@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+import pandas as pd
+
 from chaosnb.errors import (
     ChaosnbError,
     CredentialsError,
@@ -261,6 +263,16 @@ class Stream(Dataset):
 
         self._before_reading()
         return plot(self, name)
+
+    def tally(self, name: str) -> pd.DataFrame:
+        """Return ``approval``, ``outcomes`` or ``consensus`` so far, without reading the tables anew.
+
+        Columns are those of `chaosnb.tables.tallies.Tallies.value`; it begins with what the tables hold when
+        it is first asked.
+        """
+        self._before_reading()
+        tables = self._capture.tables
+        return self._with_source(self._capture.tallies.value(name, lambda table: tables[table].snapshot()))
 
     @property
     def closed(self) -> bool:

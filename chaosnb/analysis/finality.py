@@ -142,10 +142,8 @@ def _timed(votes: Any, blocks: Any, validators: int | None, quorum: float) -> pd
     cast = fetch(known.select(*order))
     proposed = take(blocks, "block_proposal", "timestamp", "block_hash", "height", beside=votes)
     made = fetch(first(proposed, ["block_hash"]).sort("t_us", "block_hash"))
-    ends = [
-        fetch(take(votes, "block_validation", "timestamp").select(nw.col("t_us").max()))["t_us"],
-        made["t_us"],
-    ]
+    cast_at = take(votes, "block_validation", "timestamp")
+    ends = [fetch(rows.select(nw.col("t_us").max()))["t_us"] for rows in (cast_at, proposed)]
     newest_us = int(np.nanmax(pd.concat(ends).to_numpy(np.float64))) if len(made) else 0
     size = cast["validator_id"].nunique() if validators is None else validators
     code, hashes = pd.factorize(cast["block_hash"])

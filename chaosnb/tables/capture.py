@@ -22,6 +22,7 @@ from chaosnb.tables.aggregates import Aggregates
 from chaosnb.tables.arrivals import Arrivals
 from chaosnb.tables.retention import Retention
 from chaosnb.tables.table import Table
+from chaosnb.tables.tallies import Tallies
 from chaosnb.text import printable
 
 __all__ = ["Capture", "drift_frame"]
@@ -62,6 +63,7 @@ class Capture:
     ) -> None:
         self.tables: Mapping[str, Table] = {name: Table(schema) for name, schema in TABLES.items()}
         self.aggregates = Aggregates()
+        self.tallies = Tallies()
         self.arrivals = Arrivals(monotonic)
         self.changed = threading.Event()
         self.events = 0
@@ -89,6 +91,7 @@ class Capture:
         for name, rows in batch.rows.items():
             self.tables[name].append(rows)
         self.aggregates.update(batch)
+        self.tallies.update(batch)
         self._bytes_waiting += batch.size
         if self._bytes_waiting > _MOST_WAITING_BYTES:
             self._bytes_waiting = 0

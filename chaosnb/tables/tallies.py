@@ -1,0 +1,264 @@
+"""What `chaosnb.analysis` says of votes, kept up while they come: approval, outcomes and consensus time.
+
+Nothing is kept before somebody asks; from then on each vote is entered once, and only blocks with new votes
+are judged again. A vote that comes late, or twice, goes where it belongs: parts may overlap.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from chaosnb.ingest.session import Batch
+
+__all__ = ["TALLIES", "Tallies"]
+
+TALLIES: Final = ("approval", "outcomes", "consensus")
+"""The names that `Tallies.value` knows."""
+
+_QUORUM: Final = 0.5
+_MOST_BLOCKS: Final = 50_000
+_CAST: Final = ("approve", "reject")
+_REASONS: Final = ("too few votes", "no majority", "a personality against")
+_BLOCK_FIELDS: Final = ("block_hash", "height", "timestamp", "seq")
+_VOTE_FIELDS: Final = ("block_hash", "validator_id", "validator_personality", "decision", "timestamp", "seq")
+
+
+class _Vote(NamedTuple):
+    t_us: int
+    seq: int
+    personality: str
+    decision: str
+
+
+class _Verdict(NamedTuple):
+    approve: int
+    reject: int
+    against: int
+    reason: str
+    outcome: str
+    since_us: int
+
+
+@dataclass(slots=True)
+class _Ballot:
+    votes: dict[str, _Vote] = field(default_factory=dict)
+    verdict: _Verdict | None = None
+
+
+class Tallies:
+    """Votes by personality and by block; safe to update in one thread and to read in others.
+
+    The newest 50,000 blocks are kept; votes on older ones stay counted.
+
+    Examples
+    --------
+    >>> Tallies().value("approval", lambda table: pd.DataFrame()).columns.tolist()
+    ['personality', 'approve', 'reject', 'other', 'approval_rate']
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept = False
+        self._ballots: dict[str, _Ballot] = {}
+        self._blocks: dict[str, tuple[int, int, int]] = {}
+        self._counts: dict[str, Counter[str]] = {}
+        self._voters: Counter[str] = Counter()
+        self._judged_for = 0
+        self._newest_us = 0
+
+    def update(self, batch: Batch) -> None:
+        """Enter the votes and blocks of a batch, if anybody has asked for them yet."""
+        if not self._kept:
+            return
+        with self._lock:
+            if rows := batch.rows.get("block_validation"):
+                for event, t_us, seq in zip(
+                    rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True
+                ):
+                    who = event.validator
+                    self._vote(event.block_hash, who.id, who.personality, event.decision, t_us, seq)
+            if rows := batch.rows.get("block_proposal"):
+                for event, t_us, seq in zip(
+                    rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True
+                ):
+                    self._propose(event.block_hash, event.height, t_us, seq)
+
+    def value(self, name: str, table: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+        """Return one tally; it equals what `chaosnb.analysis` makes of the same votes.
+
+        Parameters
+        ----------
+        name : {"approval", "outcomes", "consensus"}
+        table : callable
+            Gives a table by name, to begin with what had come before.
+
+        Returns
+        -------
+        pandas.DataFrame
+            approval: as `chaosnb.analysis.approval_rate` by personality, without the interval.
+            outcomes: as `chaosnb.analysis.block_outcomes`.
+            consensus: as `chaosnb.analysis.consensus_time`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such tally.
+        """
+        if name not in TALLIES:
+            raise ValueError(f"no tally {name!r}; there are {', '.join(map(repr, TALLIES))}")
+        if not self._kept:
+            # First, so that no batch falls between: what both have is entered once.
+            self._kept = True
+            self._begin(table("block_validation"), table("block_proposal"))
+        with self._lock:
+            if name == "approval":
+                return self._approval()
+            return self._outcomes() if name == "outcomes" else self._consensus()
+
+    def _begin(self, votes: pd.DataFrame, blocks: pd.DataFrame) -> None:
+        with self._lock:
+            if len(votes):
+                for block, who, kind, decision, t_us, seq in _columns(votes, _VOTE_FIELDS):
+                    self._vote(block, who, kind, decision, t_us, seq)
+            if len(blocks):
+                for block, height, t_us, seq in _columns(
+                    blocks, ("block_hash", "height", "timestamp", "seq")
+                ):
+                    self._propose(block, height, t_us, seq)
+
+    def _vote(self, block: str, who: str, personality: str, decision: str, t_us: int, seq: int) -> None:
+        self._newest_us = max(self._newest_us, t_us)
+        ballot = self._ballots.get(block)
+        if ballot is None:
+            ballot = self._ballots[block] = _Ballot()
+            if len(self._ballots) > _MOST_BLOCKS:
+                del self._ballots[next(iter(self._ballots))]
+        vote, earlier = _Vote(t_us, seq, personality, decision), ballot.votes.get(who)
+        # A validator's second vote on a block does not count, whichever of the two came here first.
+        if earlier is not None and earlier[:2] <= vote[:2]:
+            return
+        if earlier is not None:
+            self._count(who, earlier, -1)
+        ballot.votes[who] = vote
+        ballot.verdict = None
+        self._count(who, vote, 1)
+
+    def _count(self, who: str, vote: _Vote, step: int) -> None:
+        kind = vote.decision if vote.decision in _CAST else "other"
+        counts = self._counts.setdefault(vote.personality, Counter())
+        counts[kind] += step
+        if kind != "other":
+            self._voters[who] += step
+            if not self._voters[who]:
+                del self._voters[who]
+
+    def _propose(self, block: str, height: int, t_us: int, seq: int) -> None:
+        self._newest_us = max(self._newest_us, t_us)
+        made = self._blocks.get(block)
+        if made is None or (t_us, seq) < made[:2]:
+            self._blocks[block] = (t_us, seq, height)
+            if len(self._blocks) > _MOST_BLOCKS:
+                del self._blocks[next(iter(self._blocks))]
+
+    def _approval(self) -> pd.DataFrame:
+        rows = []
+        for personality, counts in self._counts.items():
+            approve, reject, other = counts["approve"], counts["reject"], counts["other"]
+            if approve or reject or other:
+                rate = approve / (approve + reject) if approve + reject else np.nan
+                rows.append((personality, approve, reject, other, rate))
+        rows.sort(key=lambda row: (-1.0 if np.isnan(row[4]) else row[4], row[0]))
+        rows.sort(key=lambda row: -1.0 if np.isnan(row[4]) else row[4], reverse=True)
+        kinds = {"personality": "str", "approve": "int64", "reject": "int64", "other": "int64"}
+        return _frame(rows, kinds | {"approval_rate": "float64"})
+
+    def _outcomes(self) -> pd.DataFrame:
+        size = len(self._voters)
+        rows = []
+        for block, ballot in self._ballots.items():
+            verdict = self._verdict(ballot)
+            if voted := verdict.approve + verdict.reject:
+                first = min(vote.t_us for vote in ballot.votes.values() if vote.decision in _CAST)
+                outcome = "rejected" if verdict.reason else "accepted"
+                shown = (
+                    verdict.approve,
+                    verdict.reject,
+                    voted / size,
+                    verdict.against,
+                    outcome,
+                    verdict.reason,
+                )
+                rows.append((block, first, *shown))
+        rows.sort(key=lambda row: (row[1], row[0]))
+        kinds = {"block_hash": "str", "time": "time", "approve": "int64", "reject": "int64"}
+        kinds |= {"turnout": "float64", "personalities_against": "int64", "outcome": "str", "reason": "str"}
+        return _frame(rows, kinds)
+
+    def _consensus(self) -> pd.DataFrame:
+        rows = []
+        nothing = _Ballot()
+        for block, (t_us, _, height) in self._blocks.items():
+            verdict = self._verdict(self._ballots.get(block, nothing))
+            open_ = verdict.outcome == "undecided"
+            until_us = self._newest_us if open_ else verdict.since_us
+            rows.append((block, height, t_us, verdict.outcome, max(until_us - t_us, 0) / 1e6, int(open_)))
+        rows.sort(key=lambda row: (row[2], row[0]))
+        kinds = {"block_hash": "str", "height": "int64", "time": "time", "outcome": "str"}
+        return _frame(rows, kinds | {"consensus_time_s": "float64", "censored": "int64"})
+
+    def _verdict(self, ballot: _Ballot) -> _Verdict:
+        size = len(self._voters)
+        if size != self._judged_for:
+            # A new validator makes the quorum larger for every block.
+            self._judged_for = size
+            for other in self._ballots.values():
+                other.verdict = None
+        if ballot.verdict is None:
+            ballot.verdict = _judge(ballot.votes.values(), _QUORUM * size)
+        return ballot.verdict
+
+
+def _judge(votes: Iterable[_Vote], enough: float) -> _Verdict:
+    """Take the network's rule over the votes in order of time; see `chaosnb.analysis.consensus_time`."""
+    approve = reject = since_us = 0
+    outcome, voted, approving = "undecided", set(), set()
+    for vote in sorted(vote for vote in votes if vote.decision in _CAST):
+        voted.add(vote.personality)
+        if vote.decision == "approve":
+            approve += 1
+            approving.add(vote.personality)
+        else:
+            reject += 1
+        if approve + reject < enough:
+            now = "undecided"
+        else:
+            now = "accepted" if approve > reject and approving == voted else "rejected"
+        if now != outcome:
+            outcome, since_us = now, vote.t_us
+    failed = (approve + reject < enough, approve <= reject, approving != voted)
+    reason = ", ".join(what for what, holds in zip(_REASONS, failed, strict=True) if holds)
+    return _Verdict(approve, reject, len(voted - approving), reason, outcome, since_us)
+
+
+def _columns(frame: pd.DataFrame, names: Iterable[str]) -> Iterable[tuple[Any, ...]]:
+    columns = []
+    for name in names:
+        column = frame[name]
+        times = column.astype("int64") if name == "timestamp" else column
+        columns.append(times.tolist())
+    return zip(*columns, strict=True)
+
+
+def _frame(rows: list[Any], kinds: dict[str, str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=[*kinds])
+    plain = frame.astype({name: "int64" if kind == "time" else kind for name, kind in kinds.items()})
+    if "time" in plain.columns:
+        plain["time"] = plain["time"].astype("datetime64[us]").dt.tz_localize("UTC")
+    return plain
