@@ -196,6 +196,8 @@ def _field(column: Column) -> dict[str, Any]:
 def _croissant(
     content: Content, citation: Citation, files: Sequence[WrittenFile], format: str
 ) -> dict[str, Any]:
+    # The agents are what made data that nobody has put a name to.
+    creator = "sc:Person" if content.credits.authors else "sc:Organization"
     tables = [file for file in files if format in _TABULAR and len(content.frames[file.tables[0]])]
     return {
         "@context": _CONTEXT,
@@ -206,7 +208,7 @@ def _croissant(
         "url": f"urn:sha256:{content.checksum}",
         "version": "1.0.0",
         "license": citation.license or _NO_LICENSE,
-        "creator": [{"@type": "sc:Organization", "name": author} for author in citation.authors],
+        "creator": [{"@type": creator, "name": author} for author in citation.authors],
         **({"datePublished": citation.date} if citation.date else {}),
         "citeAs": citation.bibtex,
         "keywords": ["ChaosChain", *(["simulated"] if content.simulated else [])],

@@ -36,4 +36,4 @@ def test_it_runs_without_an_error(path: Path, tmp_path: Path, monkeypatch: pytes
 def test_there_are_notebooks() -> None:
     """A wrong path must not let the tests above vanish."""
     names = {path.stem for path in NOTEBOOKS}
-    assert names >= {"01_live_stream", "02_dataframes", "03_consensus_research"}
+    assert names >= {"01_live_stream", "02_dataframes", "03_consensus_research", "04_record_replay_export"}
