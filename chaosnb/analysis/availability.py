@@ -169,37 +169,36 @@ def participation_by_status(votes: Frame, statuses: Frame, *, confidence: float 
     >>> found[["status", "chances", "voted"]].to_numpy().tolist()
     [['unknown', 4, 2], ['active', 1, 1], ['inactive', 1, 0]]
     """
-    names = ("timestamp", "block_hash", "validator_id")
+    columns = ("timestamp", "block_hash", "validator_id")
     cast = fetch(
-        first(take(votes, "block_validation", *names, optional=["seq"]), ["block_hash", "validator_id"])
+        first(take(votes, "block_validation", *columns, optional=["seq"]), ["block_hash", "validator_id"])
     )
     take(statuses, "agent_status", "agent_id", beside=votes)
     rows = _spells(statuses, None)
-    time = cast["t_us"].groupby(cast["block_hash"].astype("str").to_numpy(object)).min()
-    times = np.sort(time.to_numpy(np.int64))
-    agents = cast["validator_id"].astype("str").to_numpy(object)
-    voters = np.unique(agents)
-    rows = rows[rows["agent_id"].isin(voters)]
+    block, _ = pd.factorize(cast["block_hash"])
+    begun = cast["t_us"].groupby(block).min().to_numpy(np.int64)
+    times = np.sort(begun)
+    who, agents = pd.factorize(cast["validator_id"])
+    names = np.array([*map(str, agents)], dtype=object)
+    rows = rows[rows["agent_id"].isin(names)]
+    status, kinds = pd.factorize(rows["status"])
     within = np.searchsorted(times, rows["end_us"]) - np.searchsorted(times, rows["t_us"])
-    status = rows["status"].to_numpy(object)
-    begun = cast["block_hash"].astype("str").map(time).to_numpy(np.int64)
     spells = rows[["agent_id"]].assign(start_us=rows["t_us"], end_us=rows["end_us"])
-    vote, spell = allied_at(agents, begun, spells)
-    of_vote = np.full(len(cast), "unknown", dtype=object)
-    of_vote[vote] = status[spell]
-    chances = pd.Series(within).groupby(status).sum()
-    voted = pd.Series(1, index=range(len(cast))).groupby(of_vote).sum()
-    unknown = len(voters) * len(times) - int(chances.sum())
-    chances = pd.concat([chances, pd.Series({"unknown": unknown})]) if unknown else chances
-    chances = chances[chances > 0].astype("int64")
-    hits = voted.reindex(chances.index).fillna(0).to_numpy(np.int64)
-    trials = chances.to_numpy(np.int64)
+    vote, spell = allied_at(who.astype(np.int64), names, begun[block], spells.reset_index(drop=True))
+    # The last kind is that of nobody: before a validator's first status.
+    kind = np.full(len(cast), len(kinds))
+    kind[vote] = status[spell]
+    trials = np.bincount(status, within, len(kinds) + 1).astype(np.int64)
+    trials[-1] = len(names) * len(times) - trials.sum()
+    hits = np.bincount(kind, minlength=len(kinds) + 1)
+    labels = np.array([*map(str, kinds), "unknown"], dtype=object)[trials > 0]
+    hits, trials = hits[trials > 0].astype(np.int64), trials[trials > 0]
     low, high = wilson_interval(hits, trials, confidence)
     share = hits / trials
-    base = np.flatnonzero(chances.index == "active")
+    base = np.flatnonzero(labels == "active")
     p, down, up = (part[base[0]] if len(base) else np.nan for part in (share, low, high))
     found: dict[str, Any] = {
-        "status": pd.Series([*chances.index], dtype="str"),
+        "status": pd.Series(labels, dtype="str"),
         **{"chances": trials, "voted": hits, "participation": share, "low": low, "high": high},
         "difference": share - p,
         "difference_low": share - p - np.sqrt((share - low) ** 2 + (up - p) ** 2),

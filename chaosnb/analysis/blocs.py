@@ -13,7 +13,7 @@ from chaosnb.analysis.spells import standing
 __all__ = ["alliance_cohesion", "allied_at"]
 
 Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+Names = npt.NDArray[np.object_]
 
 
 def alliance_cohesion(
@@ -74,19 +74,18 @@ def alliance_cohesion(
     [['u', 2, 1.0, 1.0, 0.0, 1.0]]
     """
     z = quantile(confidence)
-    names = ("timestamp", "block_hash", "validator_id", "decision")
+    columns = ("timestamp", "block_hash", "validator_id", "decision")
     cast = fetch(
-        first(take(votes, "block_validation", *names, optional=["seq"]), ["block_hash", "validator_id"])
+        first(take(votes, "block_validation", *columns, optional=["seq"]), ["block_hash", "validator_id"])
     )
-    decision = cast["decision"].astype("str").to_numpy(object)
-    cast = cast[(decision == "approve") | (decision == "reject")]
+    cast = cast[cast["decision"].isin(["approve", "reject"]).to_numpy(bool)]
     take(updates, "alliance_update", "alliance_id", beside=votes)
     members = standing(updates)
     yes = (cast["decision"] == "approve").to_numpy(np.float64)
     block = pd.factorize(cast["block_hash"])[0]
-    vote, member = allied_at(
-        cast["validator_id"].astype("str").to_numpy(object), cast["t_us"].to_numpy(np.int64), members
-    )
+    who, agents = pd.factorize(cast["validator_id"])
+    names = np.array([*map(str, agents)], dtype=object)
+    vote, member = allied_at(who.astype(np.int64), names, cast["t_us"].to_numpy(np.int64), members)
     alliance, ids = pd.factorize(members["alliance_id"])
     cell = pd.DataFrame({"alliance": alliance[member], "block": block[vote], "yes": yes[vote]})
     inside = cell.groupby(["alliance", "block"])["yes"].agg(["size", "sum"]).reset_index()
@@ -120,34 +119,42 @@ def alliance_cohesion(
 
 
 def allied_at(
-    agents: npt.NDArray[np.object_], times_us: Integers, members: pd.DataFrame
+    who: Integers, names: Names, times_us: Integers, members: pd.DataFrame
 ) -> tuple[Integers, Integers]:
     """Return which memberships stood for agents at moments: places of the moments, and of the memberships.
 
     Parameters
     ----------
-    agents, times_us : numpy.ndarray
-        Who, and when in microseconds since 1970.
+    who : numpy.ndarray
+        Of each moment, the place of its agent in `names`.
+    names : numpy.ndarray
+    times_us : numpy.ndarray
+        The moments, in microseconds since 1970.
     members : pandas.DataFrame
         What `chaosnb.analysis.spells.standing` gives.
 
     Examples
     --------
     >>> members = pd.DataFrame({"agent_id": ["a"], "start_us": [10], "end_us": [20]})
-    >>> found = allied_at(np.array(["b", "a", "a", "a"], object), np.array([15, 9, 10, 20]), members)
-    >>> [places.tolist() for places in found]
+    >>> who, names = np.array([1, 0, 0, 0]), np.array(["a", "b"], object)
+    >>> [places.tolist() for places in allied_at(who, names, np.array([15, 9, 10, 20]), members)]
     [[2], [0]]
     """
-    codes, _ = pd.factorize(np.concatenate([agents, members["agent_id"].to_numpy(object)]))
-    who, member = codes[: len(agents)], codes[len(agents) :]
-    moments, rank = np.unique(times_us, return_inverse=True)
-    key = who * (len(moments) + 1) + rank
-    order = np.argsort(key, kind="stable")
-    begin, end = (
-        np.searchsorted(key[order], member * (len(moments) + 1) + np.searchsorted(moments, members[name]))
-        for name in ("start_us", "end_us")
-    )
-    counts = np.maximum(end - begin, 0)
-    owner = np.repeat(np.arange(len(members)), counts)
-    step = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(order[begin[owner] + step], np.int64), owner.astype(np.int64)
+    # Moments come in order most often, and few numbers are sorted in one pass.
+    ordered = bool(np.all(times_us[1:] >= times_us[:-1]))
+    small = who.astype(np.int16) if len(names) < 2**15 else who
+    order = np.argsort(small, kind="stable") if ordered else np.lexsort((times_us, who))
+    edges = np.searchsorted(who[order], np.arange(len(names) + 1))
+    own = members.groupby("agent_id", sort=False).indices
+    start, end = members["start_us"].to_numpy(np.int64), members["end_us"].to_numpy(np.int64)
+    found: list[tuple[Integers, Integers]] = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    for place, name in enumerate(names):
+        rows = np.asarray(own.get(name, ()), np.int64)
+        mine = order[edges[place] : edges[place + 1]]
+        begin, over = (np.searchsorted(times_us[mine], part[rows]) for part in (start, end))
+        counts = np.maximum(over - begin, 0)
+        owner = np.repeat(np.arange(len(rows)), counts)
+        step = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        found.append((mine[begin[owner] + step], rows[owner]))
+    moments, owners = (np.concatenate(parts).astype(np.int64) for parts in zip(*found, strict=True))
+    return moments, owners

@@ -35,7 +35,7 @@ def vote_drivers(
     alliances: Frame | None = None,
     *,
     fresh_s: float | None = None,
-    most_votes: int = 100_000,
+    most_votes: int = 50_000,
     confidence: float = 0.95,
 ) -> Frame:
     """Return what sentiment, fresh memes and alliances do to votes, each with the others held constant.
@@ -311,12 +311,14 @@ def _words(messages: Any, votes: Any, chosen: Any, cast: pd.DataFrame) -> pd.Dat
 
 def _leaders(cast: pd.DataFrame, members: pd.DataFrame) -> Integers:
     """Return for each vote the place in `members` by which it follows a leader, or -1."""
-    vote, place = allied_at(cast["agent"].to_numpy(object), cast["t_us"].to_numpy(np.int64), members)
+    who, names = pd.factorize(cast["agent"].to_numpy(object))
+    times_us = cast["t_us"].to_numpy(np.int64)
+    vote, place = allied_at(who.astype(np.int64), names, times_us, members)
     follows = (members["leader"] != members["agent_id"]).to_numpy(bool)[place]
     leader = np.full(len(cast), -1)
     leader[vote[follows]] = place[follows]
-    names = np.append(members["leader"].to_numpy(object), "")  # the last one is that of nobody
-    cast["leader"] = names[leader]
+    leaders = np.append(members["leader"].to_numpy(object), "")  # the last one is that of nobody
+    cast["leader"] = leaders[leader]
     return leader
 
 

@@ -165,15 +165,16 @@ def reputation_movers(updates: Frame, *, top: int = 10, reasons: int = 3) -> Fra
     if top < 1 or reasons < 1:
         raise ValueError(f"top={top!r} and reasons={reasons!r} are not possible: choose at least 1")
     rows = score_changes(updates, "reason")
-    texts, kinds = pd.factorize(rows["reason"].astype("str"))
-    short = np.array([_kind(text) for text in kinds], dtype=object)
-    rows["reason"] = short[texts] if len(rows) else rows["reason"].astype(object)
     rows["moved"] = rows["new_score"] - rows["old_score"]
     ends = rows.groupby("agent_id").agg(first=("old_score", "first"), last=("new_score", "last"))
     change = (ends["last"] - ends["first"]).rename("change")
     order = np.lexsort((change.index.to_numpy(object), -np.abs(change.to_numpy(np.float64))))
     chosen = change.iloc[order].head(top)
-    told = rows[rows["agent_id"].isin(chosen.index)].groupby(["agent_id", "reason"])["moved"]
+    rows = rows[rows["agent_id"].isin(chosen.index)]
+    texts, kinds = pd.factorize(rows["reason"].astype("str"))
+    short = np.array([_kind(text) for text in kinds], dtype=object)
+    rows = rows.assign(reason=short[texts])
+    told = rows.groupby(["agent_id", "reason"])["moved"]
     found = told.agg(["size", "sum"]).reset_index()
     found.columns = pd.Index(["agent_id", "reason", "updates", "moved"])
     found["change"] = found["agent_id"].map(chosen).astype("float64")
