@@ -117,6 +117,14 @@ def test_edges_sum_the_time_that_two_were_allied() -> None:
     assert graph["a"]["b"] == {"weight": 4800.0, "alliances": 2}
 
 
+def test_who_is_named_twice_is_a_member_once() -> None:
+    """In spells, churn and edges."""
+    frame = updates(("2026-01-01", "u", "aab", "PT1H"), ("2026-01-01 00:10", "u", "aba", "PT1H"))
+    assert spells(frame) == [(*("u", one, "01-01 00:00", "01-01 01:10"), "open") for one in "ab"]
+    assert analysis.alliance_churn(frame)["joined"].sum() == 2
+    assert analysis.alliance_edges(frame)[["alliances", "shared_s"]].to_numpy().tolist() == [[1, 600.0]]
+
+
 def test_the_graph_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without networkx the error has the command."""
     monkeypatch.setitem(sys.modules, "networkx", None)

@@ -87,17 +87,18 @@ def alliance_cohesion(
     names = np.array([*map(str, agents)], dtype=object)
     vote, member = allied_at(who.astype(np.int64), names, cast["t_us"].to_numpy(np.int64), members)
     alliance, ids = pd.factorize(members["alliance_id"])
-    cell = pd.DataFrame({"alliance": alliance[member], "block": block[vote], "yes": yes[vote]})
-    inside = cell.groupby(["alliance", "block"])["yes"].agg(["size", "sum"]).reset_index()
+    blocks = int(block.max(initial=-1)) + 1
+    cell, keys = pd.factorize(alliance[member].astype(np.int64) * max(blocks, 1) + block[vote])
+    within, at = keys // max(blocks, 1), keys % max(blocks, 1)
+    n = np.bincount(cell, minlength=len(keys)).astype(np.float64)
+    k = np.bincount(cell, yes[vote], len(keys))
     all_n, all_yes = np.bincount(block), np.bincount(block, yes)
-    n, k = inside["size"].to_numpy(np.float64), inside["sum"].to_numpy(np.float64)
-    at = inside["block"].to_numpy(np.int64)
     rest_n, rest_k = all_n[at] - n, all_yes[at] - k
     used = (n >= 2) & (rest_n >= 1)
     n, k, rest_n, rest_k = n[used], k[used], rest_n[used], rest_k[used]
     parts = pd.DataFrame(
         {
-            "alliance": -1 if overall else inside["alliance"].to_numpy(np.int64)[used],
+            "alliance": np.full(len(n), -1) if overall else within[used],
             "block": at[used],
             "cohesion": np.abs(2 * k - n) / n,
             "agreement": (k * (k - 1) + (n - k) * (n - k - 1)) / (n * (n - 1)),
@@ -105,15 +106,15 @@ def alliance_cohesion(
         }
     )
     # Alliances on the same block are not independent: the block is what is drawn.
-    parts = parts.groupby(["alliance", "block"], as_index=False).mean()
+    parts = parts.groupby(["alliance", "block"], as_index=False).mean() if overall else parts
     parts["lift"] = parts["agreement"] - parts["others"]
     grouped = parts.groupby("alliance")
     found = grouped[["cohesion", "agreement", "others", "lift"]].mean().reset_index()
-    blocks = grouped.size().to_numpy(np.int64)
-    reach = z * grouped["lift"].std().to_numpy(np.float64) / np.sqrt(blocks)
+    drawn = grouped.size().to_numpy(np.int64)
+    reach = z * grouped["lift"].std().to_numpy(np.float64) / np.sqrt(drawn)
     labels = np.array([*map(str, ids), ""], dtype=object)[found.pop("alliance").to_numpy(np.int64)]
     found.insert(0, "alliance_id", pd.Series(labels, dtype="str"))
-    found.insert(1, "blocks", blocks)
+    found.insert(1, "blocks", drawn)
     found = found.assign(low=found["lift"] - reach, high=found["lift"] + reach)
     return give(found.sort_values(["lift", "alliance_id"], ascending=[False, True]), votes)
 

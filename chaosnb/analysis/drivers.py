@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.blocs import allied_at
-from chaosnb.analysis.frames import Frame, Lazy, fetch, first, give, take
+from chaosnb.analysis.frames import Frame, fetch, first, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.meme_votes import fresh_at
 from chaosnb.analysis.mixed_logit import Fit, Observations, fit
@@ -249,11 +249,11 @@ class _Model:
         return share, float(np.sqrt((np.bincount(block, rest) ** 2).sum())) / spread
 
 
-def _ballots(votes: Any, most_votes: int) -> tuple[pd.DataFrame, Any]:
+def _ballots(votes: Any, most_votes: int) -> tuple[pd.DataFrame, list[str] | None]:
     """Return valid votes that decide, on all blocks or on some of them; and these blocks, None for all."""
     names = ("timestamp", "block_hash", "validator_id", "validator_personality", "decision")
     rows = take(votes, "block_validation", *names, optional=["seq"])
-    chosen = None
+    chosen: list[str] | None = None
     counted = fetch(
         rows.group_by("block_hash")
         .agg(nw.col("t_us").min().alias("begin"), nw.len().alias("votes"))
@@ -263,8 +263,8 @@ def _ballots(votes: Any, most_votes: int) -> tuple[pd.DataFrame, Any]:
     if total > most_votes:
         kept = max(2, int(len(counted) * most_votes / total))
         places = np.linspace(0, len(counted) - 1, kept).astype(np.int64)
-        chosen = give(pd.DataFrame({"block_hash": counted["block_hash"].iloc[places].astype("str")}), votes)
-        rows = _only(rows, chosen)
+        chosen = counted["block_hash"].iloc[places].astype("str").tolist()
+        rows = rows.filter(nw.col("block_hash").is_in(chosen))
     cast = fetch(first(rows, ["block_hash", "validator_id"]))
     decision = cast["decision"].astype("str")
     cast = cast[decision.isin(["approve", "reject"]).to_numpy(bool)]
@@ -280,15 +280,11 @@ def _ballots(votes: Any, most_votes: int) -> tuple[pd.DataFrame, Any]:
     return found.sort_values(["t_us", "block", "agent"]).reset_index(drop=True), chosen
 
 
-def _only(rows: Lazy, chosen: Any) -> Lazy:
-    return rows.join(take(chosen, "block_proposal", "block_hash"), on="block_hash", how="semi")
-
-
-def _words(messages: Any, votes: Any, chosen: Any, cast: pd.DataFrame) -> pd.DataFrame:
+def _words(messages: Any, votes: Any, chosen: list[str] | None, cast: pd.DataFrame) -> pd.DataFrame:
     """Return what was said about the blocks, and write into `cast` its mean before each vote."""
     names = ("timestamp", "block_hash", "agent_id", "sentiment")
     rows = take(messages, "consensus_discussion", *names, beside=votes)
-    said = fetch(rows if chosen is None else _only(rows, chosen))
+    said = fetch(rows if chosen is None else rows.filter(nw.col("block_hash").is_in(chosen)))
     mood = said["sentiment"].astype("str").map({"positive": 1.0, "neutral": 0.0, "negative": -1.0})
     table = pd.DataFrame(
         {

@@ -83,16 +83,9 @@ def meme_effect(
     names = ("timestamp", "block_hash", "validator_id", "validator_personality", "decision")
     rows = take(votes, "block_validation", *names, optional=["seq"])
     posted = fetch(take(memes, "meme_posted", "timestamp", beside=votes))["t_us"].to_numpy(np.int64)
-    cast = first(rows, ["block_hash", "validator_id"])
-    if blocks is not None:
-        made = first(
-            take(blocks, "block_proposal", "timestamp", "block_hash", "producer_id", beside=votes),
-            ["block_hash"],
-        )
-        cast = cast.join(made.select("block_hash", "producer_id"), on="block_hash", how="left")
     decided = (nw.col("decision") == "approve") | (nw.col("decision") == "reject")
-    wanted = ("t_us", "validator_personality", "decision", *["producer_id"] * (blocks is not None))
-    table = fetch(cast.filter(decided).select(*wanted))
+    wanted = ("t_us", "validator_personality", "decision", *["block_hash"] * (blocks is not None))
+    table = fetch(first(rows, ["block_hash", "validator_id"]).filter(decided).select(*wanted))
     fresh = fresh_at(table["t_us"].to_numpy(np.int64), posted, fresh_s)
     yes = (table["decision"] == "approve").to_numpy(bool)
     kinds, who = _codes(table["validator_personality"])
@@ -110,9 +103,14 @@ def meme_effect(
         **{"difference": d, "low": d - down, "high": d + up},
     }
     if blocks is not None:
-        known = table["producer_id"].notna().to_numpy(bool)
-        makers, maker = _codes(table["producer_id"][known])
-        cell = who[known] * max(len(makers), 1) + maker
+        columns = ("timestamp", "block_hash", "producer_id")
+        made = fetch(first(take(blocks, "block_proposal", *columns, beside=votes), ["block_hash"]))
+        makers, maker = _codes(made["producer_id"])
+        # Of each block once, not of each vote: text is dear.
+        block, hashes = pd.factorize(table["block_hash"])
+        place = pd.Index(made["block_hash"].astype("str")).get_indexer(pd.Index(hashes).astype("str"))[block]
+        known = place >= 0
+        cell = who[known] * max(len(makers), 1) + maker[place[known]]
         n, a = (
             _cells(cell, fresh[known], len(kinds), max(len(makers), 1), chosen)
             for chosen in (None, yes[known])
@@ -157,6 +155,8 @@ def _cells(cell: Integers, fresh: npt.NDArray[np.bool_], groups: int, strata: in
 def _codes(labels: pd.Series) -> tuple[npt.NDArray[np.object_], Integers]:
     """Return labels in order, and the place of each row's label among them."""
     codes, found = pd.factorize(labels)
+    if (codes < 0).any():
+        codes, found = pd.factorize(labels.astype("str").fillna(""))
     names = np.array([*map(str, found)], dtype=object)
     order = np.argsort(names)
     place = np.zeros(len(names), np.int64)

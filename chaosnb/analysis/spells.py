@@ -203,7 +203,7 @@ def alliance_edges(updates: Frame, *, until: str | pd.Timestamp | None = None) -
     """
     rows = standing(updates)
     shared = np.maximum(np.minimum(rows["end_us"], _until(rows, until)) - rows["start_us"], 0)
-    rows = rows.assign(shared_s=shared / 1e6).drop_duplicates(["alliance_id", "version", "agent_id"])
+    rows = rows.assign(shared_s=shared / 1e6)
     rows = rows[["alliance_id", "version", "agent_id", "shared_s"]]
     other = rows.drop(columns="shared_s").rename(columns={"agent_id": "agent_b"})
     pairs = rows.rename(columns={"agent_id": "agent_a"}).merge(other, on=["alliance_id", "version"])
@@ -304,7 +304,7 @@ def standing(updates: Any) -> pd.DataFrame:
     leads = pd.Series(agent[role == "leader"], index=rows[role == "leader"], dtype=object)
     firsts = pd.Series(agent, index=rows, dtype=object)
     leaders = pd.concat([leads, firsts]).groupby(level=0, sort=False).first()
-    return pd.DataFrame(
+    members = pd.DataFrame(
         {
             "alliance_id": alliance.to_numpy(object)[rows],
             "version": ends.cumcount().to_numpy(np.int64)[rows],
@@ -316,6 +316,8 @@ def standing(updates: Any) -> pd.DataFrame:
             "next_us": next_us[rows],
         }
     )
+    # Who is named twice is a member once.
+    return members.drop_duplicates(["alliance_id", "version", "agent_id"]).reset_index(drop=True)
 
 
 def _expiry(start_us: Integers, durations: npt.NDArray[np.object_]) -> Integers:
