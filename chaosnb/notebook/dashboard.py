@@ -59,7 +59,7 @@ class Dashboard:
         The widgets for what can be set.
     """
 
-    def __init__(self, stream: Board, *, fps: float = 4.0, window_s: float | None = 600.0) -> None:
+    def __init__(self, stream: Board, *, fps: float = 6.0, window_s: float | None = 600.0) -> None:
         pause_s = interval_s(fps)
         if window_s not in WINDOWS.values():
             choices = ", ".join(map(str, WINDOWS.values()))
@@ -71,6 +71,7 @@ class Dashboard:
         self._gaps = stream.gaps
         self._missed = False
         self._agents: Any = ()
+        self._offered: tuple[Any, ...] = ()
         self._lines: dict[str, tuple[str, ...]] = {}
         self._status_at = -float("inf")
         self._problems = 0
@@ -184,7 +185,10 @@ class Dashboard:
     def _offer(self, now: float, _last: bool) -> None:
         if now == self._status_at:
             known = self._stream.personalities
-            self.controls.offer(known.values(), {*known, *map(str, set(self._agents))})
+            agents = {*known, *map(str, set(self._agents))}
+            if self._offered != (known, agents):
+                self._offered = known, agents
+                self.controls.offer(known.values(), agents)
 
     def _draw_next(self) -> None:
         if self._missed:
@@ -262,7 +266,7 @@ def plot(
     *,
     window_s: float | None = 600.0,
     agents: str | Iterable[str] | None = None,
-    fps: float = 4.0,
+    fps: float = 6.0,
 ) -> LivePlot:
     """Make one live plot of a stream, which moves until the stream or the plot is closed.
 
