@@ -1,3 +1,3 @@
-"""What goes to disk: exports."""
+"""What goes to disk and comes back: recordings and exports."""
 
 __all__: list[str] = []
