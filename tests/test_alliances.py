@@ -48,6 +48,13 @@ def test_an_alliance_has_the_members_of_its_last_update() -> None:
             memberships(frame, at)
 
 
+def test_months_are_counted_by_the_calendar() -> None:
+    """Where the frame has the duration as it was sent."""
+    frame = updates(("x", "ab", float("nan")), ("y", "cd", float("nan"))).assign(duration=["P1M", "for ever"])
+    assert found(frame, "2026-01-31T23:00:00Z") == {"x": "ab", "y": "cd"}
+    assert found(frame, "2026-02-01T01:00:00Z") == {"y": "cd"}
+
+
 def test_a_layout_is_finite_repeatable_and_brings_friends_together() -> None:
     """Two groups of five: members of one are nearer to each other than to the others."""
     pairs = [(a, b) for group in (range(5), range(5, 10)) for a in group for b in group if a < b]

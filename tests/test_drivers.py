@@ -22,7 +22,9 @@ def test_drivers_are_the_same_on_every_engine() -> None:
     known = whole.dropna(subset="estimate")
     assert len(known) >= 10
     assert (known["low"] < known["estimate"]).all()
-    np.testing.assert_allclose(whole["odds_ratio"][:10], np.exp(whole["estimate"][:10]))
+    odds = whole[["odds_ratio", "odds_low", "odds_high"]]
+    np.testing.assert_allclose(odds[:10], np.exp(whole[["estimate", "low", "high"]][:10]))
+    assert odds.iloc[10].isna().all()
     assert whole["unit"].tolist() == ["log-odds"] * 10 + ["share"]
     few = same_everywhere(analysis.vote_drivers, *frames, fresh_s=0.35, most_votes=1000)
     assert few["votes"][0] < 1000 < whole["votes"][0]

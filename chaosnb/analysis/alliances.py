@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from chaosnb.analysis.columns import NOT_A_TIME, microseconds, texts, timed
+from chaosnb.analysis.spells import expiries
 
 __all__ = ["memberships"]
 
@@ -20,8 +21,9 @@ def memberships(updates: pd.DataFrame, at: str | pd.Timestamp | None = None) -> 
     updates : pandas.DataFrame
         The table `alliance_update`.
     at : str or pandas.Timestamp, optional
-        A moment: alliances as they were then, without those whose duration was over. A duration that is not
-        known in seconds ends never. None: each in its last form, over or not.
+        A moment: alliances as they were then, without those whose duration was over. Years and months are
+        counted by the calendar, where the frame has `duration`; one that nobody knows ends never. None: each
+        in its last form, over or not.
 
     Returns
     -------
@@ -52,6 +54,8 @@ def memberships(updates: pd.DataFrame, at: str | pd.Timestamp | None = None) -> 
     last = ~pd.Series(texts(rows["alliance_id"])).duplicated(keep="last").to_numpy()
     if at is not None and "duration_s" in rows.columns:
         over = times_us / 1e6 + rows["duration_s"].to_numpy(np.float64) < moment_us / 1e6
+        if "duration" in rows.columns:
+            over |= expiries(times_us, texts(rows["duration"])) < moment_us
         last &= ~over
     rows = rows[last]
     found: list[dict[str, Any]] = []

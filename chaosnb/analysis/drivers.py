@@ -22,7 +22,8 @@ __all__ = ["vote_drivers"]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-_COLUMNS: Final = ("driver", "personality", "votes", "estimate", "low", "high", "unit", "odds_ratio")
+_COLUMNS: Final = ("driver", "personality", "votes", "estimate", "low", "high", "unit")
+_ODDS: Final = {"odds_ratio": "estimate", "odds_low": "low", "odds_high": "high"}
 _FEWEST_BLOCKS: Final = 20
 _FEWEST_VOTES: Final = 10
 _LOG_ODDS: Final = "log-odds"
@@ -83,9 +84,10 @@ def vote_drivers(
     -------
     frame
         `driver` (``sentiment``, ``fresh meme`` for each `personality`, ``leader``), `personality` (empty for
-        all), `votes` that bear on it, `estimate`, `low`, `high`, `unit` and `odds_ratio`. The unit is
+        all), `votes` that bear on it, `estimate`, `low`, `high` and `unit`; the same as `odds_ratio`,
+        `odds_low` and `odds_high`. The unit is
         ``log-odds`` (sentiment: from neutral to wholly positive) or, of the leader, ``share``: the share of
-        members' votes that copy it, which has no odds ratio. Estimates are unknown with fewer than 20 blocks
+        members' votes that copy it, which has no odds. Estimates are unknown with fewer than 20 blocks
         or 10 votes of a kind. An interval that leaves out 0 is evidence of an effect.
 
     Raises
@@ -152,12 +154,13 @@ def vote_drivers(
     if alliances is not None and len(cast):
         rows.append(_copied(model, found, cast, leader, z))
     kept = {"driver": "str", "personality": "str", "votes": "int64", "unit": "str"}
-    table = pd.DataFrame(rows, columns=[*_COLUMNS[:-1]]).astype(
+    table = pd.DataFrame(rows, columns=[*_COLUMNS]).astype(
         kept | dict.fromkeys(("estimate", "low", "high"), "float64")
     )
     logits = (table["unit"] == _LOG_ODDS).to_numpy(bool)
     with np.errstate(over="ignore"):
-        table["odds_ratio"] = np.where(logits, np.exp(table["estimate"]), np.nan)
+        for name, column in _ODDS.items():
+            table[name] = np.where(logits, np.exp(table[column]), np.nan)
     return give(table, votes)
 
 

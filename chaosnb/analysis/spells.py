@@ -19,7 +19,15 @@ from chaosnb.protocol.iso8601 import duration_parts
 if TYPE_CHECKING:
     import networkx
 
-__all__ = ["FOREVER_US", "alliance_churn", "alliance_edges", "alliance_graph", "alliance_spells", "standing"]
+__all__ = [
+    "FOREVER_US",
+    "alliance_churn",
+    "alliance_edges",
+    "alliance_graph",
+    "alliance_spells",
+    "expiries",
+    "standing",
+]
 
 Integers = npt.NDArray[np.int64]
 
@@ -299,7 +307,7 @@ def standing(updates: Any) -> pd.DataFrame:
     known = following.notna().to_numpy()
     next_us = np.full(len(table), FOREVER_US)
     next_us[known] = start_us[following[known].to_numpy(np.int64)]
-    expires_us = _expiry(start_us, table["duration"].astype("str").to_numpy(object))
+    expires_us = expiries(start_us, table["duration"].astype("str").to_numpy(object))
     rows, (agent, role) = flat_records(table["members"], "id", "role")
     leads = pd.Series(agent[role == "leader"], index=rows[role == "leader"], dtype=object)
     firsts = pd.Series(agent, index=rows, dtype=object)
@@ -320,7 +328,15 @@ def standing(updates: Any) -> pd.DataFrame:
     return members.drop_duplicates(["alliance_id", "version", "agent_id"]).reset_index(drop=True)
 
 
-def _expiry(start_us: Integers, durations: npt.NDArray[np.object_]) -> Integers:
+def expiries(start_us: Integers, durations: npt.NDArray[np.object_]) -> Integers:
+    """Return when ISO 8601 durations are over that begin at these times, all in microseconds since 1970.
+
+    Examples
+    --------
+    >>> found = expiries(np.zeros(3, np.int64), np.array(["PT1S", "P1M", "soon"], object))
+    >>> (found[:2] / 1e6).tolist(), bool(found[2] == FOREVER_US)
+    ([1.0, 2678400.0], True)
+    """
     codes, texts = pd.factorize(durations)
     parts = [duration_parts(text) for text in texts]
     seconds = np.array([part for _, part in parts], np.float64)[codes] if len(parts) else np.zeros(0)

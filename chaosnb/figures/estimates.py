@@ -149,7 +149,7 @@ def vote_drivers(
     found = drivers(votes, messages, memes, alliances, fresh_s=fresh_s)
     copied = found[(found["unit"] == "share") & found["estimate"].notna()]
     odds = found[(found["unit"] == "log-odds") & found["estimate"].notna()]
-    odds = odds.assign(**{name: np.exp(odds[name]) for name in ("estimate", "low", "high")})
+    odds = odds.assign(low=odds["odds_low"], high=odds["odds_high"])
     names = [
         f"{driver}{', ' + label(kind) if kind else ''} (n = {n:,})"
         for driver, kind, n in zip(odds["driver"], odds["personality"], odds["votes"], strict=True)
@@ -158,7 +158,7 @@ def vote_drivers(
     if len(copied):
         share, low, high = (float(copied[name].iloc[0]) * 100 for name in ("estimate", "low", "high"))
         title += f"; members copy {share:.0f} % of their leaders' votes ({low:.0f} % to {high:.0f} %)"
-    spec = _forest(title, "odds ratio of approval, 95 % interval", names, odds, "estimate", nothing=1.0)
+    spec = _forest(title, "odds ratio of approval, 95 % interval", names, odds, "odds_ratio", nothing=1.0)
     ticks = [base * 10.0**power for power in range(-6, 7) for base in (1, 2, 5)]
     spec["layout"]["xaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
     return still(spec, votes)
