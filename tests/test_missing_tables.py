@@ -29,7 +29,7 @@ CASES = [(name, gone) for name, (_, tables, _) in TABLES_OF.items() for gone in 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pd.DataFrame]:
     """The tables of a simulated network."""
-    _, found = devnet(seconds=100)
+    _, found = devnet(seconds=60)
     return found
 
 

@@ -1,6 +1,6 @@
 """Estimates held against what really drives a devnet's agents, which its parameters tell.
 
-Three seeds by default, so that CI has it in seconds; ``CHAOSNB_TRUTH_SEEDS=60`` is the whole proof.
+Two seeds by default, so that CI has it in seconds; ``CHAOSNB_TRUTH_SEEDS=60`` is the whole proof.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from chaosnb import analysis
 from chaosnb.devnet.agents import Parameters
 from tests.engines import devnet
 
-SEEDS = range(int(os.environ.get("CHAOSNB_TRUTH_SEEDS", "3")))
+SEEDS = range(int(os.environ.get("CHAOSNB_TRUTH_SEEDS", "2")))
 # Of a hundred intervals at 95 % 95 cover on average; with few seeds only all of a run together tell anything.
 COVERED = 0.9
 WHOLE = len(SEEDS) >= 20
