@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,3 +93,13 @@ def test_whatever_blocks_claim_they_are_on_the_chain_or_stale(rows: list[tuple[s
     if rows:
         firsts = {block: height for block, _, height in reversed(rows)}
         assert main["height"].max() == max(firsts.values())
+
+
+def test_a_relation_of_its_own_connection_is_answered_there() -> None:
+    """DuckDB joins no relations of two connections, such as those of a file and of the default one."""
+    of = {"block_hash": list("abcd"), "parent_hash": ["", "a", "a", "b"], "height": [1, 2, 2, 3]}
+    blocks = pd.DataFrame({**of, "timestamp": pd.Timestamp("2026-01-01"), "producer_id": "p"})
+    with duckdb.connect() as connection:
+        relation = connection.from_arrow(pa.Table.from_pandas(blocks, preserve_index=False))
+        assert [row[0] for row in main_chain(relation).project("block_hash").fetchall()] == ["a", "b", "d"]
+        assert stale_blocks(relation).project("block_hash").fetchall() == [("c",)]

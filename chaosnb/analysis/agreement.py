@@ -179,13 +179,12 @@ def agreement_clusters(agreement: Frame, *, significant: bool = True, resolution
 def vote_codes(votes: Lazy) -> tuple[npt.NDArray[np.object_], Integers, Integers, npt.NDArray[np.bool_]]:
     """Return votes as numbers: validators' names, then of each vote its block, validator, and if it approves.
 
-    Votes that neither approve nor reject are left out. Blocks are numbered as they come, validators by name.
+    Votes that neither approve nor reject, or that name no block or validator, are left out. Blocks are
+    numbered as they come, validators by name.
     """
-    table = fetch(
-        votes.filter((nw.col("decision") == "approve") | (nw.col("decision") == "reject")).select(
-            "block_hash", "validator_id", "decision"
-        )
-    )
+    decides = (nw.col("decision") == "approve") | (nw.col("decision") == "reject")
+    named = ~(nw.col("block_hash").is_null() | nw.col("validator_id").is_null())
+    table = fetch(votes.filter(decides, named).select("block_hash", "validator_id", "decision"))
     block = pd.factorize(table["block_hash"])[0].astype(np.int64)
     validator, found = pd.factorize(table["validator_id"])
     names = np.array([*map(str, found)], dtype=object)

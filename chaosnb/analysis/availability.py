@@ -175,6 +175,7 @@ def participation_by_status(votes: Frame, statuses: Frame, *, confidence: float 
     )
     take(statuses, "agent_status", "agent_id", beside=votes)
     rows = _spells(statuses, None)
+    cast = cast.dropna(subset=["block_hash", "validator_id"])
     block, _ = pd.factorize(cast["block_hash"])
     begun = cast["t_us"].groupby(block).min().to_numpy(np.int64)
     times = np.sort(begun)
@@ -215,8 +216,8 @@ def _spells(statuses: Any, until: str | pd.Timestamp | None, *names: str) -> pd.
     wanted = ("timestamp", "agent_id", "status", *names)
     rows = fetch(take(statuses, "agent_status", *wanted, optional=["seq"]))
     order = ["agent_id", *[name for name in ("t_us", "seq") if name in rows.columns]]
-    rows = rows.astype({"agent_id": "str", "status": "str"}).sort_values(order, kind="stable")
-    rows = rows.reset_index(drop=True)
+    rows = rows.astype({"agent_id": "str", "status": "str"}).fillna({"agent_id": "", "status": ""})
+    rows = rows.sort_values(order, kind="stable").reset_index(drop=True)
     last = int(rows["t_us"].max()) if len(rows) else 0
     if until is not None:
         last = int(microseconds(pd.Series([until], name="until"))[0])

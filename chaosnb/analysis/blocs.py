@@ -78,7 +78,8 @@ def alliance_cohesion(
     cast = fetch(
         first(take(votes, "block_validation", *columns, optional=["seq"]), ["block_hash", "validator_id"])
     )
-    cast = cast[cast["decision"].isin(["approve", "reject"]).to_numpy(bool)]
+    decides = cast["decision"].isin(["approve", "reject"])
+    cast = cast[(decides & cast["block_hash"].notna() & cast["validator_id"].notna()).to_numpy(bool)]
     take(updates, "alliance_update", "alliance_id", beside=votes)
     members = standing(updates)
     yes = (cast["decision"] == "approve").to_numpy(np.float64)

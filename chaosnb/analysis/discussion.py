@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.ballots import count_votes
-from chaosnb.analysis.frames import Frame, Lazy, count, fetch, first, flag, give, take
+from chaosnb.analysis.frames import Frame, Lazy, bucket, count, fetch, first, flag, give, take
 from chaosnb.analysis.intervals import quantile
 
 __all__ = ["SaidBy", "discussion_volume", "sentiment_index", "sentiment_lead"]
@@ -88,13 +88,10 @@ def sentiment_index(
     groups = [by] if isinstance(by, str) else [*dict.fromkeys(by)]
     if not groups or any(group not in _COLUMN_OF for group in groups):
         raise ValueError(f"by={by!r} is not possible: choose from {', '.join(map(repr, _COLUMN_OF))}")
-    if not every_s > 0:
-        raise ValueError(f"every_s={every_s!r} is not possible: choose more than 0 seconds")
     z = quantile(confidence)
     names = [_COLUMN_OF[group] for group in groups if group != "time"]
     rows = take(messages, "consensus_discussion", "timestamp", "sentiment", *names)
-    width_us = max(1, int(every_s * 1e6))
-    cast = {"time": nw.col("t_us") // width_us * width_us}
+    cast = {"time": bucket(every_s)}
     keyed = _flagged(rows).with_columns(
         **{group: cast.get(group, nw.col(_COLUMN_OF[group])) for group in groups}
     )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.blocs import allied_at
+from chaosnb.analysis.columns import texts
 from chaosnb.analysis.frames import Frame, fetch, first, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.meme_votes import fresh_at
@@ -266,17 +267,17 @@ def _ballots(votes: Any, most_votes: int) -> tuple[pd.DataFrame, list[str] | Non
     if total > most_votes:
         kept = max(2, int(len(counted) * most_votes / total))
         places = np.linspace(0, len(counted) - 1, kept).astype(np.int64)
-        chosen = counted["block_hash"].iloc[places].astype("str").tolist()
+        chosen = counted["block_hash"].iloc[places].dropna().astype("str").tolist()
         rows = rows.filter(nw.col("block_hash").is_in(chosen))
     cast = fetch(first(rows, ["block_hash", "validator_id"]))
-    decision = cast["decision"].astype("str")
-    cast = cast[decision.isin(["approve", "reject"]).to_numpy(bool)]
+    cast = cast.dropna(subset=["block_hash", "validator_id"])
+    cast = cast[cast["decision"].isin(["approve", "reject"]).to_numpy(bool)]
     found = pd.DataFrame(
         {
             "t_us": cast["t_us"].to_numpy(np.int64),
             "block": cast["block_hash"].astype("str").to_numpy(object),
             "agent": cast["validator_id"].astype("str").to_numpy(object),
-            "personality": cast["validator_personality"].astype("str").to_numpy(object),
+            "personality": texts(cast["validator_personality"]),
             "yes": (cast["decision"] == "approve").to_numpy(bool),
         }
     )
@@ -293,10 +294,10 @@ def _words(messages: Any, votes: Any, chosen: list[str] | None, cast: pd.DataFra
         {
             "t_us": said["t_us"].to_numpy(np.int64),
             "block": said["block_hash"].astype("str").to_numpy(object),
-            "agent": said["agent_id"].astype("str").to_numpy(object),
+            "agent": texts(said["agent_id"]),
             "mood": mood.to_numpy(np.float64),
         }
-    ).dropna(subset="mood")
+    ).dropna(subset=["block", "mood"])
     table = table.sort_values(["t_us", "block", "agent"]).reset_index(drop=True)
     so_far = table.groupby("block", sort=False)["mood"]
     table["mean"] = so_far.cumsum() / (so_far.cumcount() + 1)

@@ -31,13 +31,13 @@ __all__ = [
     "Frame",
     "Lazy",
     "bucket",
+    "bucket_us",
     "coded",
     "count",
     "fetch",
     "first",
     "flag",
     "give",
-    "lift",
     "repeats",
     "take",
     "to_pandas",
@@ -248,24 +248,26 @@ def bucket(every_s: float) -> nw.Expr:
     >>> fetch(rows.select(time=bucket(2)))["time"].tolist()
     [2000000]
     """
-    if not 1e-6 <= every_s < 1e12:
-        raise ValueError(f"every_s={every_s!r} is not possible: choose a number of seconds above 0")
-    width_us = round(every_s * 1e6)
+    width_us = bucket_us(every_s)
     return nw.col("t_us") // width_us * width_us
 
 
-def lift(small: pd.DataFrame, beside: Lazy) -> Lazy:
-    """Return a small DataFrame as a lazy frame that can be joined with one that `take` gave.
+def bucket_us(every_s: float) -> int:
+    """Return the width of a bucket in microseconds.
+
+    Raises
+    ------
+    ValueError
+        If it is not a length of time.
 
     Examples
     --------
-    >>> rows = take(pd.DataFrame({"decision": ["reject", "approve"]}), "block_validation", "decision")
-    >>> chosen = lift(pd.DataFrame({"decision": ["approve"]}), rows)
-    >>> len(fetch(rows.join(chosen, on="decision", how="semi")))
-    1
+    >>> bucket_us(4.1)
+    4100000
     """
-    native: Any = beside.to_native()
-    return cast(Lazy, nw.from_native(give(small, native, times=())).lazy())
+    if not 1e-6 <= every_s < 1e12:
+        raise ValueError(f"every_s={every_s!r} is not possible: choose more than 0 seconds")
+    return round(every_s * 1e6)
 
 
 def flag(condition: nw.Expr) -> nw.Expr:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import narwhals.stable.v2 as nw
-import pandas as pd
 
-from chaosnb.analysis.frames import Frame, Lazy, fetch, first, give, lift, take
+from chaosnb.analysis.frames import Frame, Lazy, fetch, first, give, take
 
 __all__ = ["forks", "main_chain", "orphans", "stale_blocks"]
 
@@ -52,7 +51,7 @@ def main_chain(blocks: Frame) -> Frame:
     """
     rows = take(blocks, "block_proposal", "timestamp", *_TREE, whole=True)
     once = first(rows, ["block_hash"])
-    chosen = once.join(lift(_on_main_chain(once), once), on="block_hash", how="semi").sort("height")
+    chosen = once.filter(nw.col("block_hash").is_in(_on_main_chain(once))).sort("height")
     return give(chosen if "timestamp" not in chosen.collect_schema().names() else chosen.drop("t_us"), blocks)
 
 
@@ -87,7 +86,7 @@ def stale_blocks(blocks: Frame) -> Frame:
     ['c']
     """
     rows = _blocks(blocks)
-    return _shown(rows.join(lift(_on_main_chain(rows), rows), on="block_hash", how="anti"), blocks)
+    return _shown(rows.filter(~nw.col("block_hash").is_in(_on_main_chain(rows))), blocks)
 
 
 def orphans(blocks: Frame) -> Frame:
@@ -177,7 +176,7 @@ def _shown(rows: Lazy, like: Frame) -> Frame:
     return give(rows.select(*_SHOWN, time="t_us").sort("height", "time", "block_hash"), like)
 
 
-def _on_main_chain(rows: Lazy) -> pd.DataFrame:
+def _on_main_chain(rows: Lazy) -> list[str]:
     tree = fetch(rows.select(*_TREE, "t_us").sort("height", "t_us", "block_hash"))
     hashes = tree["block_hash"].tolist()
     height = dict(zip(hashes, tree["height"].tolist(), strict=True))
@@ -197,4 +196,4 @@ def _on_main_chain(rows: Lazy) -> pd.DataFrame:
         while place < len(firsts) and height[firsts[place]] >= height[block]:
             place += 1
         block = firsts[place] if place < len(firsts) else None
-    return pd.DataFrame({"block_hash": pd.Series(found, dtype="str")})
+    return found

@@ -108,7 +108,9 @@ def meme_effect(
         makers, maker = _codes(made["producer_id"])
         # Of each block once, not of each vote: text is dear.
         block, hashes = pd.factorize(table["block_hash"])
-        place = pd.Index(made["block_hash"].astype("str")).get_indexer(pd.Index(hashes).astype("str"))[block]
+        place = pd.Index(made["block_hash"].astype("str")).get_indexer(pd.Index(hashes).astype("str"))
+        # A vote without a hash has code -1, and so is on no block.
+        place = np.append(place, -1)[block]
         known = place >= 0
         cell = who[known] * max(len(makers), 1) + maker[place[known]]
         n, a = (

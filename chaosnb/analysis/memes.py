@@ -8,7 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from chaosnb.analysis.frames import Frame, fetch, first, give, take
+from chaosnb.analysis.frames import Frame, bucket_us, fetch, first, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.lists import flat_texts
 
@@ -109,10 +109,8 @@ def meme_spread(messages: Frame, *, every_s: float = 60, top: int | None = 10) -
     >>> found[["references", "total", "reached"]].to_numpy().tolist()
     [[1, 1, 1], [1, 2, 2], [1, 3, 2]]
     """
-    if not every_s > 0:
-        raise ValueError(f"every_s={every_s!r} is not possible: choose more than 0 seconds")
     said = _mentions(messages)
-    width_us = max(1, int(every_s * 1e6))
+    width_us = bucket_us(every_s)
     counts = said.groupby("meme_id").size()
     order = np.lexsort((counts.index.to_numpy(object), -counts.to_numpy(np.int64)))
     chosen = counts.index[order][: len(counts) if top is None else top]

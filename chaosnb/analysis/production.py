@@ -6,7 +6,7 @@ from typing import Final
 
 import narwhals.stable.v2 as nw
 
-from chaosnb.analysis.frames import Frame, bucket, count, first, give, take
+from chaosnb.analysis.frames import Frame, bucket, count, first, flag, give, take
 
 __all__ = ["block_intervals", "height_progress", "throughput"]
 
@@ -57,7 +57,9 @@ def throughput(metrics: Frame, blocks: Frame, *, every_s: float = 60) -> Frame:
     [[1.5, nan], [1.5, 2.0], [1.5, nan]]
     """
     reports = take(metrics, "network_metrics", "timestamp", "tps").select(
-        time=bucket(every_s), tps=nw.col("tps").cast(nw.Float64()), reports=nw.lit(1, nw.Int64)
+        time=bucket(every_s),
+        tps=nw.col("tps").cast(nw.Float64()).fill_null(0.0),
+        reports=flag(~nw.col("tps").is_null()),
     )
     made = take(blocks, "block_proposal", "timestamp", "transactions", beside=metrics).select(
         time=bucket(every_s), carried=nw.col("transactions").list.len().cast(nw.Int64()).fill_null(0)

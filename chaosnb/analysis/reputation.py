@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.frames import Frame, fetch, give, take
+from chaosnb.analysis.columns import texts
+from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 
 __all__ = [
@@ -62,7 +63,7 @@ def reputation_trajectories(updates: Frame, *, every_s: float = 60) -> Frame:
     >>> found[["agent_id", "score", "updates"]].to_numpy().tolist()
     [['a', 0.7, 2], ['a', 0.4, 1]]
     """
-    width_us = _width(every_s)
+    width_us = bucket_us(every_s)
     rows = score_changes(updates)
     rows["time"] = rows["t_us"] // width_us * width_us
     found = rows.groupby(["agent_id", "time"])["new_score"].agg(["last", "size"]).reset_index()
@@ -171,9 +172,9 @@ def reputation_movers(updates: Frame, *, top: int = 10, reasons: int = 3) -> Fra
     order = np.lexsort((change.index.to_numpy(object), -np.abs(change.to_numpy(np.float64))))
     chosen = change.iloc[order].head(top)
     rows = rows[rows["agent_id"].isin(chosen.index)]
-    texts, kinds = pd.factorize(rows["reason"].astype("str"))
+    places, kinds = pd.factorize(texts(rows["reason"]))
     short = np.array([_kind(text) for text in kinds], dtype=object)
-    rows = rows.assign(reason=short[texts])
+    rows = rows.assign(reason=short[places])
     told = rows.groupby(["agent_id", "reason"])["moved"]
     found = told.agg(["size", "sum"]).reset_index()
     found.columns = pd.Index(["agent_id", "reason", "updates", "moved"])
@@ -226,7 +227,7 @@ def reputation_inequality(updates: Frame, *, every_s: float = 60) -> Frame:
     >>> found[["agents", "mean", "gini"]].round(2).to_numpy().tolist()
     [[2.0, 0.4, 0.25]]
     """
-    width_us = _width(every_s)
+    width_us = bucket_us(every_s)
     rows = score_changes(updates)
     rows["time"] = rows["t_us"] // width_us * width_us
     codes, agents = pd.factorize(rows["agent_id"])
@@ -327,7 +328,7 @@ def score_changes(updates: Any, *names: str) -> pd.DataFrame:
     order = [name for name in ("t_us", "seq") if name in rows.columns]
     rows = rows.sort_values(order, kind="stable").reset_index(drop=True)
     kinds: dict[str, Any] = {"agent_id": "str", "old_score": "float64", "new_score": "float64"}
-    return rows.astype(kinds)
+    return rows.astype(kinds).fillna({"agent_id": ""})
 
 
 def _kind(reason: str) -> str:
@@ -353,9 +354,3 @@ def _gini(ordered: Floats) -> float:
     if not n or total <= 0 or ordered[0] < 0:
         return float("nan")
     return float(((2 * np.arange(1, n + 1) - n - 1) * ordered).sum() / (n * total))
-
-
-def _width(every_s: float) -> int:
-    if not every_s > 0:
-        raise ValueError(f"every_s={every_s!r} is not possible: choose more than 0 seconds")
-    return max(1, int(every_s * 1e6))

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.columns import NOT_A_TIME, microseconds
-from chaosnb.analysis.frames import Frame, fetch, give, take
+from chaosnb.analysis.columns import NOT_A_TIME, microseconds, texts
+from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.lists import flat_records
 from chaosnb.errors import MissingExtraError
 from chaosnb.protocol.iso8601 import duration_parts
@@ -148,9 +148,7 @@ def alliance_churn(
     >>> found[["members", "joined", "expired", "churn"]].to_numpy().tolist()
     [[0.0, 2.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0], [2.0, 0.0, 2.0, 1.0]]
     """
-    if not every_s > 0:
-        raise ValueError(f"every_s={every_s!r} is not possible: choose more than 0 seconds")
-    width_us = max(1, int(every_s * 1e6))
+    width_us = bucket_us(every_s)
     until_us = _until(standing(updates), until)
     spells = fetch(take(alliance_spells(updates, until=until), "alliance_spells", "start", "end", "ended"))
     start = microseconds(spells["start"]) // width_us
@@ -301,13 +299,13 @@ def standing(updates: Any) -> pd.DataFrame:
     order = [name for name in ("t_us", "seq") if name in table.columns]
     table = table.sort_values(order, kind="stable").reset_index(drop=True)
     start_us = table["t_us"].to_numpy(np.int64)
-    alliance = table["alliance_id"].astype("str")
+    alliance = pd.Series(texts(table["alliance_id"]), dtype="str")
     ends = alliance.groupby(alliance, sort=False)
     following = pd.Series(np.arange(len(table))).groupby(alliance.to_numpy(), sort=False).shift(-1)
     known = following.notna().to_numpy()
     next_us = np.full(len(table), FOREVER_US)
     next_us[known] = start_us[following[known].to_numpy(np.int64)]
-    expires_us = expiries(start_us, table["duration"].astype("str").to_numpy(object))
+    expires_us = expiries(start_us, texts(table["duration"]))
     rows, (agent, role) = flat_records(table["members"], "id", "role")
     leads = pd.Series(agent[role == "leader"], index=rows[role == "leader"], dtype=object)
     firsts = pd.Series(agent, index=rows, dtype=object)
