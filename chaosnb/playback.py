@@ -24,6 +24,8 @@ __all__ = ["ReplayStream", "check_speed"]
 
 _CLOSED: Final = "this replay is closed; its tables can still be read. Open a new one with chaosnb.replay"
 _ENDED: Final = "the replay is at its end: r.seek(time=...) or r.seek(height=...) goes back"
+# No recording is longer.
+_LONGEST_S: Final = 10**9
 _PAUSED: Final = "the replay is paused, so that nothing comes: r.resume() lets it go on, r.step() a step"
 
 
@@ -139,14 +141,14 @@ class ReplayStream(Stream):
             If it is closed, or at its end.
         """
         steps = [value for value in (blocks, batches, seconds) if value is not None]
-        if len(steps) > 1 or any(value <= 0 for value in steps):
+        if len(steps) > 1 or any(not value > 0 for value in steps):
             raise ValueError("step() takes one of blocks=, batches= and seconds=, which is more than 0")
         self._check_ahead()
         self._tell(self._replay.playhead.hold)
         source, folder = self._replay, self._recording.folder
         at_ns = None
         if seconds is not None:
-            at_ns = source.now_ns() + round(seconds * 1e9)
+            at_ns = source.now_ns() + round(min(seconds, _LONGEST_S) * 1e9)
             place = place_of_time(folder, at_ns)
         elif batches is not None:
             place = place_after_batches(folder, source.segment, source.place, operator.index(batches))

@@ -263,6 +263,8 @@ def test_a_folder_that_cannot_be_made_is_an_export_error(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="file"):
         Held().export(tmp_path / "file" / "below", format="csv")
+    with pytest.raises(ExportError, match="File name too long"):
+        Held().export(tmp_path / ("long" * 100), format="csv")
 
 
 def test_a_new_export_replaces_an_earlier_one_whatever_its_format(tmp_path: Path) -> None:

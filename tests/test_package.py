@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import chaosnb
 from chaosnb.errors import LoadError, MissingExtraError
 from chaosnb.ingest.intake import Incident
+from chaosnb.protocol.events import Agent, BlockValidation
 from chaosnb.tables.aggregates import AGGREGATES
 from tests.captures import FORMATS, Held, assert_same, files
 from tests.event_strategies import START_US, any_events, texts, unlike
@@ -162,6 +164,67 @@ def test_a_file_with_another_content_than_described_is_an_error(tmp_path: Path) 
     (folder / "datapackage.json").write_text(json.dumps(description))
     with pytest.raises(LoadError, match=r"gaps\.jsonl: it cannot be read: "):
         chaosnb.load(folder)
+
+
+def votes() -> Held:
+    """Votes of two agents."""
+    stamp = "2026-11-23T00:36:12.345Z"
+    return Held(
+        BlockValidation(f"{place}", Agent(name, "chaotic"), "approve", "why", stamp)
+        for place, name in enumerate(["alice", "bob"])
+    )
+
+
+@pytest.mark.parametrize("what", ["file", "categories", "checksum"])
+def test_tables_that_are_not_those_of_the_checksum_are_an_error(tmp_path: Path, what: str) -> None:
+    """Where the description names the changed file no more, was changed itself, or says another checksum."""
+    folder = votes().export(tmp_path / "capture", format="csv")
+    description = json.loads((folder / "datapackage.json").read_text())
+    if what == "file":
+        path = folder / "block_validation.csv"
+        path.write_text(path.read_text().replace("approve", "reject"))
+        description["resources"] = [r for r in description["resources"] if r["name"] != "block_validation"]
+    elif what == "categories":
+        about = description["chaosnb"]["tables"]["block_validation"]
+        about["categories"] = {name: ["mallory"] for name in about["categories"]}
+    else:
+        description["chaosnb"]["checksum"] = f"sha256:{64 * '0'}"
+    (folder / "datapackage.json").write_text(json.dumps(description))
+    with pytest.raises(LoadError, match="its tables are not what was exported"):
+        chaosnb.load(folder)
+
+
+def test_a_database_of_somebody_else_reads_no_other_file(tmp_path: Path) -> None:
+    """Such as by a view in the place of a table."""
+    (tmp_path / "secret.txt").write_text("secret")
+    folder = Held().export(tmp_path / "capture", format="duckdb")
+    with duckdb.connect(str(folder / "chaosnb.duckdb")) as database:
+        database.execute("ALTER TABLE drift RENAME TO others")
+        database.execute(
+            "CREATE VIEW drift AS SELECT content AS drift, 1 AS count, 1 AS rowid "
+            f"FROM read_text('{tmp_path / 'secret.txt'}')"
+        )
+    description = json.loads((folder / "datapackage.json").read_text())
+    data = (folder / "chaosnb.duckdb").read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    description["resources"][0] |= {"bytes": len(data), "hash": f"sha256:{digest}"}
+    (folder / "datapackage.json").write_text(json.dumps(description))
+    with pytest.raises(LoadError, match="Permission"):
+        chaosnb.load(folder)
+
+
+def test_a_description_of_somebody_else_has_no_other_file_removed(tmp_path: Path) -> None:
+    """When the folder is exported to again; nor does it name what is no file."""
+    folder = Held().export(tmp_path / "capture", format="csv")
+    (folder / "thesis.tex").write_text("mine")
+    description = json.loads((folder / "datapackage.json").read_text())
+    first = description["resources"][0]
+    description["resources"] += [{**first, "path": path} for path in ("thesis.tex", "..", "", "a\0b")]
+    (folder / "datapackage.json").write_text(json.dumps(description))
+    Held().export(folder, format="jsonl")
+    assert (folder / "thesis.tex").read_text() == "mine"
+    assert not (folder / "gaps.csv").exists()
+    assert_same(Held(), chaosnb.load(folder))
 
 
 @pytest.mark.parametrize(

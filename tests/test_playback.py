@@ -268,6 +268,48 @@ def test_its_pace_is_kept_over_pauses_and_changes(folder: Path) -> None:
     assert times[-1][0] > 112
 
 
+@pytest.mark.parametrize("speed", [1e6, 1e300])
+def test_a_speed_that_cannot_be_kept_leaves_no_debt(folder: Path, speed: float) -> None:
+    """Once it is slow again, it goes on from where it really is, also after a pause."""
+
+    async def run() -> list[tuple[float, float]]:
+        clock = FaultyNetwork().clock
+        replay = Replay(folder, speed=speed, clock=clock)
+        times: list[tuple[float, float]] = []
+        async for batch in replay.batches():
+            for rows in batch.timed:
+                times.append((clock.monotonic(), rows.received_at_ns[0] / 1e9))
+            if len(times) < 5:
+                await asyncio.sleep(1)
+            elif replay.playhead.speed != 1:
+                await replay.playhead.hold()
+                replay.playhead.set_speed(1)
+                await replay.playhead.go_on()
+        return times
+
+    times = run_virtually(run())
+    (first_s, first_at_s), (last_s, last_at_s) = times[6], times[-1]
+    assert last_at_s - first_at_s > 20
+    assert last_s - first_s == pytest.approx(last_at_s - first_at_s, abs=0.3)
+
+
+def test_a_moment_that_no_recording_reaches_is_its_end(folder: Path) -> None:
+    """The time stays that of what came last, however far the step or the seek."""
+    end = chaosnb.replay(folder, quiet=True).time
+    for go in (
+        lambda r: r.step(seconds=1e300),
+        lambda r: r.step(seconds=float("inf")),
+        lambda r: r.seek("2262-12-31"),
+        lambda r: r.seek("9999-12-31"),
+    ):
+        with chaosnb.replay(folder, speed=1) as r:
+            r.pause()
+            go(r)
+            assert r.ended
+            assert r.time == end
+            repr(r)
+
+
 def test_it_plays_on_after_a_seek_unless_it_was_paused(folder: Path) -> None:
     """Forward and back, at the speed that is set."""
     with chaosnb.replay(folder, speed=2) as r:
@@ -400,7 +442,7 @@ def test_wrong_steps_and_speeds_are_refused(replay: chaosnb.ReplayStream) -> Non
     """With what would be right."""
     replay.seek("2020-01-01")
     assert replay.status.events == 0
-    for wrong in ({"blocks": 0}, {"seconds": -1.0}, {"blocks": 1, "batches": 1}):
+    for wrong in ({"blocks": 0}, {"seconds": -1.0}, {"seconds": float("nan")}, {"blocks": 1, "batches": 1}):
         with pytest.raises(ValueError, match="one of blocks=, batches= and seconds="):
             replay.step(**wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="speed is a positive number"):

@@ -52,6 +52,8 @@ TEXTS = [
     "]]>&amp;<!-- -->&#x3D;1",
     "_x003D_1+1",
     "_x005F_x003D_",
+    "_x0041_x0042_",
+    "<r>_x003D_x0041_ 1</r>",
     'say "hi", ok; or\tnot',
     "http://evil.example",
     "mailto:a@b.example",

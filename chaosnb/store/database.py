@@ -20,6 +20,8 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
+# Nor may what somebody else wrote read other files, as a view could.
+_READING: Final = {**_CONFIG, "enable_external_access": "false"}
 
 
 @contextmanager
@@ -50,7 +52,7 @@ def read_database(folder: Path) -> Iterator[Callable[[TableSchema], Any]]:
     """Give what reads a table of a database."""
     import duckdb
 
-    with duckdb.connect(str(folder / DATABASE), read_only=True, config=_CONFIG) as database:
+    with duckdb.connect(str(folder / DATABASE), read_only=True, config=_READING) as database:
         yield lambda schema: database.sql(
             f"SELECT * FROM {_name(schema.name)} ORDER BY rowid"
         ).to_arrow_table()

@@ -64,10 +64,10 @@ def export_content(
             f"{str(folder)!r} looks like a file, but an export is a folder with a file a table: name a "
             "folder, and the format by format=. For one table use pandas: s.block_validation.to_csv(...)"
         )
-    _check_room(content, folder, how)
     is_defused = format == "csv" and defuse_formulas
     step = [str(folder)]
     try:
+        _check_room(content, folder, how)
         with staged(folder, DESCRIPTION) as part:
             with told("export", content.rows, quiet=quiet) as advance, how.writer(part) as write:
                 for schema, table in content.tables():

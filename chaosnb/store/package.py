@@ -19,7 +19,8 @@ from chaosnb.ingest.session import Batch, Rows
 from chaosnb.ingest.spans import Span
 from chaosnb.protocol.events import EVENT_TYPES
 from chaosnb.protocol.schema import TABLES, TableSchema
-from chaosnb.store.arrow import LISTS, SLICE_ROWS, frame_of
+from chaosnb.store.arrow import LISTS, SLICE_ROWS, arrow_table, frame_of
+from chaosnb.store.checksum import Checksum
 from chaosnb.store.content import SCHEMAS, Counts, Credits
 from chaosnb.store.dataset import Dataset
 from chaosnb.store.description import DESCRIPTION, FORM
@@ -30,6 +31,7 @@ from chaosnb.store.textform import restored
 from chaosnb.tables.aggregates import Aggregates
 from chaosnb.tables.arrivals import Arrivals
 from chaosnb.tables.ledgers import gaps_of, spans_of
+from chaosnb.text import printable
 
 __all__ = ["Package", "load"]
 
@@ -101,7 +103,9 @@ class Package(Dataset):
 
     def __repr__(self) -> str:
         rows = sum(self._about.tables[name].rows for name in TABLES)
-        return f"<Package {self.folder.name} of {self.source}: {rows:,} rows, {self._about.format}>"
+        return (
+            f"<Package {self.folder.name} of {printable(self.source)}: {rows:,} rows, {self._about.format}>"
+        )
 
     def _before_reading(self) -> None:
         """Nothing stands against reading."""
@@ -125,7 +129,7 @@ def load(folder: str | os.PathLike[str], *, quiet: bool = False) -> Package:
     Raises
     ------
     LoadError
-        If there is no export, or a file is not what was written.
+        If there is no export, or a file or table is not what was written.
     MissingExtraError
         If the format takes a package that is not installed.
 
@@ -163,6 +167,7 @@ def load(folder: str | os.PathLike[str], *, quiet: bool = False) -> Package:
         raise MissingExtraError(f"format={about.format!r}", extra=how.extra or "") from error
     except Exception as error:
         raise LoadError(step, f"it cannot be read: {type(error).__name__}: {error}") from error
+    _check_tables(folder, about, frames)
     return Package(folder, about, frames)
 
 
@@ -197,6 +202,19 @@ def _check(path: Path, resource: _Resource) -> None:
             str(path),
             f"it is not the file that was exported (its SHA-256 is another than {resource.hash[7:]}): get a "
             "whole copy, or export the data anew. pandas reads it as it is",
+        )
+
+
+def _check_tables(folder: Path, about: _About, frames: Mapping[str, pd.DataFrame]) -> None:
+    """Raise unless the tables are those of the checksum: a changed description names no changed file."""
+    checksum = Checksum()
+    for name, schema in SCHEMAS.items():
+        checksum.add(name, arrow_table(frames[name], schema))
+    if f"sha256:{checksum.hex}" != about.checksum:
+        raise LoadError(
+            str(folder),
+            f"its tables are not what was exported (their checksum is {checksum.hex}, and {DESCRIPTION} says "
+            f"{about.checksum.removeprefix('sha256:')}): get a whole copy, or export the data anew",
         )
 
 

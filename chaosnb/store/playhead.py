@@ -38,6 +38,7 @@ class Playhead:
         self._until = until
         # Which moment of the recording was when.
         self._pace: tuple[int, float] | None = None
+        self._next_ns = 0
         self._told = asyncio.Event()
         self._arrived = asyncio.Event()
         self._finished = False
@@ -49,6 +50,7 @@ class Playhead:
 
     async def wait(self, place: Place, at_ns: int) -> None:
         """Return once what stands at this place, and came at this time, is due."""
+        self._next_ns = at_ns
         while not self._is_due(place):
             if self.held:
                 self._told.clear()
@@ -133,7 +135,9 @@ class Playhead:
         """Note which moment of the recording is now."""
         if self._pace is not None and self._speed is not None:
             (since_ns, since_s), now_s = self._pace, self._clock.monotonic()
-            self._pace = since_ns + round((now_s - since_s) * self._speed * 1e9), now_s
+            passed_ns = (now_s - since_s) * self._speed * 1e9
+            # What is next is not later than it is due, but where it cannot be read so fast.
+            self._pace = since_ns + round(min(passed_ns, self._next_ns - since_ns)), now_s
 
     def _wait_s(self, at_ns: int) -> float:
         if self._speed is None:

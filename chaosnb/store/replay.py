@@ -159,7 +159,8 @@ class Replay(Link):
 
     def let_pass(self, at_ns: int | None) -> None:
         """Take note that it is held at this moment, before which all was read; None: wherever it is."""
-        if at_ns is not None and self.playhead.held:
+        if at_ns is not None and self.playhead.held and self._ended is None:
+            at_ns = min(at_ns, self._clock.wall_ns())
             self._now_ns = max(self._now_ns, at_ns)
             self.playhead.set_moment(at_ns)
 

@@ -126,10 +126,10 @@ def new_recording(target: Path) -> Iterator[Path]:
     RecordingError
         If there is something of that name, or it cannot be written.
     """
-    if target.exists():
-        raise RecordingError(str(target), "there is something of that name; choose another one")
-    part = target.with_name(f"{target.name}.part")
+    part = target.parent / f"{target.name}.part"
     try:
+        if target.exists():
+            raise RecordingError(str(target), "there is something of that name; choose another one")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         yield part

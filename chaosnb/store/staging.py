@@ -7,6 +7,7 @@ place; where a process is killed amid that, the next one that looks goes on with
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import secrets
@@ -16,6 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from chaosnb.store.content import SCHEMAS
+from chaosnb.store.formats import FORMATS
 
 if sys.platform != "win32":
     import fcntl
@@ -79,9 +83,11 @@ def described(path: Path) -> set[str]:
     """Return the files that a description of ours names; none where it is of somebody else, or not there."""
     try:
         package = json.loads(path.read_text(encoding="utf-8"))
-        return {Path(resource["path"]).name for resource in package["resources"] if "chaosnb" in package}
-    except (OSError, ValueError, LookupError, TypeError):
+        named = {Path(resource["path"]).name for resource in package["resources"] if "chaosnb" in package}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return set()
+    # Somebody else's description must not have other files removed.
+    return named & {how.file.format(table) for how in FORMATS.values() for table in SCHEMAS}
 
 
 def _made(home: Path, prefix: str) -> tuple[Path, int | None]:
@@ -102,7 +108,7 @@ def _made(home: Path, prefix: str) -> tuple[Path, int | None]:
 def _remove_abandoned(home: Path, prefix: str) -> None:
     if sys.platform == "win32":
         return
-    for path in home.glob(f"{prefix}*"):
+    for path in home.glob(f"{glob.escape(prefix)}*"):
         lock = os.open(path, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

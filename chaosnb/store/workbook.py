@@ -32,6 +32,7 @@ _FIRST_DAY: Final = 61
 # A cell holds 32,767 units of UTF-16, and a character is one or two.
 _PIECES: Final = re.compile("(?s).{1,16000}")
 _ESCAPED: Final = re.compile("_x([0-9A-Fa-f]{4})_")
+_TO_ESCAPE: Final = re.compile("_(?=x[0-9A-Fa-f]{4}_)|[\0-\x08\x0b-\x1f\ufffe\uffff]|^<(?=r>)")
 _TAG: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _OPTIONS: Final = {
     "constant_memory": True,
@@ -57,8 +58,9 @@ def write_workbook(path: Path, schema: TableSchema, tables: Iterable[Any]) -> No
     """Write a table, given in slices, of at most `MOST_ROWS` rows."""
     import xlsxwriter
 
+    kind = _sheet_class()
     with xlsxwriter.Workbook(str(path), {**_OPTIONS, "tmpdir": str(path.parent)}) as book:
-        sheet = book.add_worksheet("data")
+        sheet = book.add_worksheet("data", worksheet_class=kind)
         bold, date = (
             book.add_format({"bold": True}),
             book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss.000"}),
@@ -73,18 +75,18 @@ def write_workbook(path: Path, schema: TableSchema, tables: Iterable[Any]) -> No
             for place, value in enumerate(values):
                 if isinstance(value, str):
                     first, *others = _PIECES.findall(value) or [""]
-                    _write_text(sheet, row, place, first)
+                    sheet.write_string(row, place, first)
                     continued += [(row, schema.columns[place].name, piece) for piece in others]
                 elif value is not None:
                     sheet.write_number(row, place, value, formats[place])
         if continued:
-            sheet = book.add_worksheet("continued")
+            sheet = book.add_worksheet("continued", worksheet_class=kind)
             for place, name in enumerate(("row", "column", "text")):
                 sheet.write_string(0, place, name, bold)
             for number, (row, name, piece) in enumerate(continued, 1):
                 sheet.write_number(number, 0, row)
                 sheet.write_string(number, 1, name)
-                _write_text(sheet, number, 2, piece)
+                sheet.write_string(number, 2, piece)
 
 
 def read_workbook(path: Path, schema: TableSchema) -> Any:
@@ -133,12 +135,22 @@ def _microseconds(days: float) -> int:
     return _DAY_0_US + whole * _DAY_US + round((days - whole) * _DAY_US)
 
 
-def _write_text(sheet: Any, row: int, place: int, text: str) -> None:
-    if text.startswith("<r>") and text.endswith("</r>"):
-        # XlsxWriter takes this for XML of its own, and would put it into the file as it is.
-        sheet.write_rich_string(row, place, text[0], text[1], text[2:])
-    else:
-        sheet.write_string(row, place, text)
+def _sheet_class() -> Any:
+    """Return a worksheet that escapes text so that it reads back.
+
+    XlsxWriter escapes only every other one of what looks like escapes that share a line below, and puts what
+    looks like XML of its own into the file as it is.
+    """
+    from xlsxwriter.worksheet import Worksheet
+
+    class Sheet(Worksheet):  # type: ignore[misc, unused-ignore]
+        @staticmethod
+        def _escape_control_characters(data: Any) -> Any:
+            if not isinstance(data, str):
+                return data
+            return _TO_ESCAPE.sub(lambda match: f"_x{ord(match[0]):04X}_", data)
+
+    return Sheet
 
 
 def _rows(archive: zipfile.ZipFile, name: str) -> Iterator[dict[int, _Cell]]:
