@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import pyarrow as pa
 
@@ -32,7 +33,7 @@ _FIRST_DAY: Final = 61
 # A cell holds 32,767 units of UTF-16, and a character is one or two.
 _PIECES: Final = re.compile("(?s).{1,16000}")
 _ESCAPED: Final = re.compile("_x([0-9A-Fa-f]{4})_")
-_TO_ESCAPE: Final = re.compile("_(?=x[0-9A-Fa-f]{4}_)|[\0-\x08\x0b-\x1f\ufffe\uffff]|^<(?=r>)")
+_TO_ESCAPE: Final = re.compile("_(?=x[0-9A-Fa-f]{4}_)|[\0-\x08\x0b-\x1f\ufffe\uffff]")
 _TAG: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _OPTIONS: Final = {
     "constant_memory": True,
@@ -148,7 +149,9 @@ def _sheet_class() -> Any:
         def _escape_control_characters(data: Any) -> Any:
             if not isinstance(data, str):
                 return data
-            return _TO_ESCAPE.sub(lambda match: f"_x{ord(match[0]):04X}_", data)
+            text = _TO_ESCAPE.sub(lambda match: f"_x{ord(match[0]):04X}_", data)
+            is_taken_for_xml = text.startswith("<r>") and text.endswith("</r>")
+            return f'<r><t xml:space="preserve">{escape(text)}</t></r>' if is_taken_for_xml else text
 
     return Sheet
 
