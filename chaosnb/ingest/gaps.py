@@ -17,6 +17,7 @@ from chaosnb.ingest.session import Batch, Rows
 from chaosnb.ingest.spans import Span, cut_out, holds
 from chaosnb.ingest.unread import UnreadSpans
 from chaosnb.protocol.events import TOPICS, events_of
+from chaosnb.protocol.iso8601 import within_calendar
 
 __all__ = ["CAUSES", "Cause", "Gap", "GapLedger"]
 
@@ -334,6 +335,8 @@ class GapLedger:
             end_us = max(start_us, loss.closed_us + self._progress.ahead_us)
         if not loss.by_arrival:
             start_us -= widened_us
+        # Widened beyond it, they could not be written as ISO 8601.
+        start_us, end_us = within_calendar(start_us), end_us and within_calendar(end_us)
         detail = f"{loss.joined:,} losses of the link in one row" if loss.joined > 1 else ""
         certainty: Certainty = "certain" if loss.certain else "possible"
         return Gap(start_us, end_us, loss.cause, loss.topics, certainty, detail=detail)

@@ -22,6 +22,7 @@ __all__ = [
     "duration_seconds",
     "format_timestamp",
     "parse_timestamps",
+    "within_calendar",
 ]
 
 INVALID_TIMESTAMP: Final = -(2**63)
@@ -29,6 +30,8 @@ INVALID_TIMESTAMP: Final = -(2**63)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST_US: Final = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_US: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _DURATION: Final = re.compile(
     r"(?P<sign>[-+]?)P(?=[\dT])(?:(?P<years>\d+(?:[.,]\d+)?)Y)?(?:(?P<months>\d+(?:[.,]\d+)?)M)?"
     r"(?:(?P<weeks>\d+(?:[.,]\d+)?)W)?(?:(?P<days>\d+(?:[.,]\d+)?)D)?"
@@ -81,6 +84,17 @@ def parse_timestamps(texts: Sequence[str]) -> npt.NDArray[np.int64]:
                 return _parse_seconds(table)
             return _parse_common(table)
     return np.fromiter((_parse_one(text) for text in texts), dtype=np.int64, count=len(texts))
+
+
+def within_calendar(epoch_us: int) -> int:
+    """Return the nearest time in microseconds since the epoch that has a year from 1 to 9999.
+
+    Examples
+    --------
+    >>> within_calendar(1_500_000), within_calendar(2**62)
+    (1500000, 253402300799999999)
+    """
+    return min(max(epoch_us, _FIRST_US), _LAST_US)
 
 
 def format_timestamp(epoch_us: int) -> str:
