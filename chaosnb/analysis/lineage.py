@@ -44,6 +44,7 @@ def main_chain(blocks: Frame) -> Frame:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> of = {"block_hash": list("abcd"), "parent_hash": ["", "a", "a", "b"], "height": [1, 2, 2, 3]}
     >>> blocks = pd.DataFrame({**of, "timestamp": pd.Timestamp("2026-01-01"), "producer_id": "p"})
     >>> "".join(main_chain(blocks)["block_hash"])
@@ -80,6 +81,7 @@ def stale_blocks(blocks: Frame) -> Frame:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> of = {"block_hash": list("abcd"), "parent_hash": ["", "a", "a", "b"], "height": [1, 2, 2, 3]}
     >>> blocks = pd.DataFrame({**of, "timestamp": pd.Timestamp("2026-01-01"), "producer_id": "p"})
     >>> stale_blocks(blocks)["block_hash"].tolist()
@@ -115,6 +117,7 @@ def orphans(blocks: Frame) -> Frame:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> of = {"block_hash": list("ac"), "parent_hash": ["", "b"], "height": [1, 3]}
     >>> blocks = pd.DataFrame({**of, "timestamp": pd.Timestamp("2026-01-01"), "producer_id": "p"})
     >>> orphans(blocks)["block_hash"].tolist()
@@ -152,6 +155,7 @@ def forks(blocks: Frame) -> Frame:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> of = {"block_hash": list("abcd"), "parent_hash": ["", "a", "a", "b"], "height": [1, 2, 2, 3]}
     >>> blocks = pd.DataFrame({**of, "timestamp": pd.Timestamp("2026-01-01"), "producer_id": "p"})
     >>> forks(blocks)[["parent_hash", "height", "branches"]].to_numpy().tolist()

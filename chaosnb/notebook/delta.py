@@ -296,7 +296,8 @@ def _moved(before: Part, after: Part) -> tuple[int, int]:
     """
     if after.structure.get("x") != {PLACE: 0} or before.structure.get("x") != {PLACE: 0}:
         return 0, 0
-    old, new = before.arrays[0], after.arrays[0]
+    # Bits are compared, not values: NaN equals itself.
+    old, new = before.arrays[0].view(np.int64), after.arrays[0].view(np.int64)
     if len(old) and len(new) and old[0] == new[0]:
         return 0, 0
     for head in range(min(_NEW_AT_HEAD, len(new) - 1) + 1):
@@ -308,7 +309,7 @@ def _moved(before: Part, after: Part) -> tuple[int, int]:
 
 def _alike(before: Floats, after: Floats) -> int:
     length = min(len(before), len(after))
-    # Bits are compared, not values: NaN equals itself, and −0.0 is not 0.0.
+    # By bits, too.
     if not length:
         return 0
     # Bytes are compared first: most arrays, such as the times of a bucket that goes on, are the same.
