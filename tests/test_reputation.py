@@ -74,13 +74,13 @@ def test_trajectories_have_the_last_score_of_each_bucket() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.floats(0, 100), min_size=1, max_size=12))
+@given(st.lists(st.floats(0, 100).map(lambda score: round(score, 6)), min_size=1, max_size=12))
 def test_gini_is_half_the_mean_difference_over_the_mean(scores: list[float]) -> None:
     """By its other definition; it is the same for scores twice as large, and lies between 0 and 1."""
     rows = [(f"a{number}", 0.5, score, "") for number, score in enumerate(scores)]
     found = analysis.reputation_inequality(updates(*rows), every_s=86_400).iloc[-1]
     assert found["agents"] == len(scores)
-    if sum(scores) <= 1e-300:
+    if sum(scores) == 0:
         assert np.isnan(found["gini"])
         return
     differences = np.abs(np.subtract.outer(scores, scores)).mean()
