@@ -17,7 +17,7 @@ OWN_REQUESTS = (
     "https://cdnjs.cloudflare.com/ajax/libs/mathjax/",
 )
 OWN_ERRORS = ("ERR_NAME_NOT_RESOLVED", "ERR_INTERNET_DISCONNECTED", "@jupyterlab/docregistry", "'schema'")
-OWN_ERRORS += ("Command 'filebrowser:open-path' not registered", ".woff2")
+OWN_ERRORS += ("Command 'filebrowser:open-path' not registered",)
 
 
 @pytest.mark.parametrize("front_end", PAGES)
@@ -43,7 +43,6 @@ def test_four_plots_are_drawn_and_move(lab: Lab, notebook: Open, front_end: str)
     assert book.cell_problems() == []
     foreign, errors = OWN_REQUESTS, OWN_ERRORS
     if front_end == "lab":
-        # Now and then the server refuses a font of icons.
-        foreign, errors = (), (".woff2",)
+        foreign, errors = (), ()
     assert [url for url in book.foreign if not url.startswith(foreign)] == []
     assert [text for text in book.errors if not any(own in text for own in errors)] == []
