@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from chaosnb.widths import round_width
+
 __all__ = ["SECOND_US", "Floats", "Integers", "frame_of", "grid_of", "hide_edges", "span", "sums"]
 
 Floats = npt.NDArray[np.float64]
@@ -20,7 +22,6 @@ Integers = npt.NDArray[np.int64]
 
 SECOND_US: Final = 1_000_000
 _POINTS: Final = 300
-_WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
 _MOST_BUCKETS: Final = 1_000_000
 
 
@@ -38,9 +39,7 @@ def span(parts: Sequence[Integers], window_s: float | None, resolution_s: float 
     first = min((int(seconds.min()) for seconds in filled), default=0)
     last = max((int(seconds.max()) for seconds in filled), default=0)
     start = first if window_s is None else max(first, last - int(window_s))
-    least = (last - start) / _POINTS
-    round_s = next((width for width in _WIDTHS_S if width >= least), int(least // 86_400 + 1) * 86_400)
-    return start, int(resolution_s or round_s)
+    return start, int(resolution_s or round_width(last - start, _POINTS))
 
 
 def grid_of(

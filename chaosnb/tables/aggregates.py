@@ -20,6 +20,7 @@ from chaosnb.protocol.schema import field_reader
 from chaosnb.tables.buckets import NEVER, BucketSums, Columns, bucket_times
 from chaosnb.tables.columns import look_up
 from chaosnb.tables.scores import LastScores
+from chaosnb.widths import round_width
 
 __all__ = [
     "AGGREGATES",
@@ -32,7 +33,6 @@ __all__ = [
 ]
 
 _SECOND_US: Final = 1_000_000
-_WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
 # Few enough that they are still in the processor's cache.
 _FLUSH_EVENTS: Final = 1_000
 _MOST_BUCKETS: Final = 1_000
@@ -270,8 +270,8 @@ class Aggregates:
         first, last = self._oldest or 0, self._newest[1]
         start = first if window_s is None else max(first, last - int(window_s))
         if resolution_s is None:
-            return Span(start, _width(last - start, points), last)
-        return Span(start, max(round(resolution_s), 1, _width(last - start, _MOST_BUCKETS)), last)
+            return Span(start, round_width(last - start, points), last)
+        return Span(start, max(round(resolution_s), 1, round_width(last - start, _MOST_BUCKETS)), last)
 
     def flush(self) -> None:
         """Count what waits, and so let go of its messages."""
@@ -325,8 +325,3 @@ def with_ratio(name: str, columns: Columns) -> Columns:
 def _ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(part / whole)
-
-
-def _width(span: int, points: int) -> int:
-    least = span / max(points, 1)
-    return next((width for width in _WIDTHS_S if width >= least), int(least // 86_400 + 1) * 86_400)
