@@ -177,7 +177,7 @@ class Connection(Link):
         if (said := self._intake.record(frames)) is not None:
             self._enter(self.state, said)
         batch = self._intake.feed(frames)
-        self._outbox.answered = self._outbox.answered or bool(batch.timed)
+        self._outbox.answered = self._outbox.answered or len(batch.times_us) > 0
         if self.state != "live":
             self._enter("live", "frames come again" if self.state == "stale" else "the node answers")
         return batch

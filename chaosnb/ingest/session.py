@@ -203,14 +203,12 @@ class Session:
         received_at_ns = np.array([frame.received_at_ns for frame in frames], dtype=np.int64)
         timestamp_us = _read_times(frames, decoded, codes, received_at_ns)
         codes = self._wanted_codes[codes]
-        order, counts = _sorted(codes)
-        found = [decoded[place] for place in order.tolist()]
+        order, counts, found = _sorted(codes, decoded)
         events = order[: sum(counts[:_ERROR])]
         repeated = self._recent.repeated(_keys_of(found, counts), timestamp_us[events])
         if repeated.any():
             codes[events[repeated]] = _DUPLICATE
-            order, counts = _sorted(codes)
-            found = [decoded[place] for place in order.tolist()]
+            order, counts, found = _sorted(codes, decoded)
         is_timed = codes < _ERROR
         batch.times_us, batch.arrivals_ns = timestamp_us[is_timed], received_at_ns[is_timed]
         batch.late = self._clock.feed(batch.times_us)
@@ -267,10 +265,17 @@ class Session:
                     self.drift[FURTHER_NAMES] += self.drift.pop(name)
 
 
-def _sorted(codes: npt.NDArray[np.int8]) -> tuple[npt.NDArray[np.int64], list[int]]:
-    """Return the places sorted by code, in order of arrival within each, and how many each code has."""
+def _sorted(
+    codes: npt.NDArray[np.int8], decoded: list[Any]
+) -> tuple[npt.NDArray[np.int64], list[int], list[Any]]:
+    """Return the places sorted by code, how many each code has, and what is decoded, in that order.
+
+    Within each code, the order is that of arrival.
+    """
     # Once for all kinds; each is a slice then, since one pass for each would cost far more.
-    return np.argsort(codes, kind="stable"), np.bincount(codes, minlength=_FILTERED + 1).tolist()
+    order = np.argsort(codes, kind="stable")
+    counts: list[int] = np.bincount(codes, minlength=_FILTERED + 1).tolist()
+    return order, counts, [decoded[place] for place in order.tolist()]
 
 
 def _keys_of(found: list[Any], counts: list[int]) -> npt.NDArray[np.int64]:
