@@ -171,6 +171,17 @@ def test_the_serve_command_serves_until_it_is_told_to_stop(
     assert "damaged at byte" in capsys.readouterr().err
 
 
+def test_a_port_that_cannot_be_is_said_of_the_node_whatever_it_serves(
+    recorded: tuple[Path, chaosnb.ReplayStream], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What serves a recording is no simulation."""
+    with pytest.raises(SystemExit):
+        main(["serve", str(recorded[0]), "--port", "70000"])
+    said = capsys.readouterr().err
+    assert said.startswith("chaosnb: the node cannot listen on 127.0.0.1:70000: ")
+    assert "simulated" not in said
+
+
 @pytest.mark.parametrize("wrong", ["fast", "0", "nan"])
 def test_the_serve_command_refuses_a_speed_that_is_none(
     wrong: str, capsys: pytest.CaptureFixture[str]

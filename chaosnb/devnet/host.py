@@ -68,7 +68,7 @@ class Host:
             thread = threading.Thread(target=self._run, args=(begun, failure), name=self._name, daemon=True)
             thread.start()
             if not begun.wait(_START_TIMEOUT_S):
-                raise DevnetError(f"the simulated node did not start within {_START_TIMEOUT_S:g} s")
+                raise DevnetError(f"the node did not start within {_START_TIMEOUT_S:g} s")
             if failure:
                 thread.join(_JOIN_S)
                 raise failure[0]
@@ -85,7 +85,7 @@ class Host:
         # Within the lock nobody stops the loop, so that the answer comes.
         with self._lock:
             if self._thread is None or self._loop is None:
-                raise DevnetError("the simulated node is closed; call start() first")
+                raise DevnetError("the node is closed; call start() first")
 
             async def act() -> None:
                 action()
@@ -108,7 +108,7 @@ class Host:
         except BaseException as error:
             failure.append(error)
             if begun.is_set():
-                self._logger.exception("the simulated node failed")
+                self._logger.exception("the node failed")
         finally:
             begun.set()
 

@@ -80,7 +80,7 @@ class Node:
     def port(self) -> int:
         """The port; known after the first start."""
         if not self._port:
-            raise DevnetError("the simulated node has no port yet; call start() first")
+            raise DevnetError("the node has no port yet; call start() first")
         return self._port
 
     @property
@@ -166,7 +166,12 @@ class Node:
                 f"port {self._port} on {self._host} is in use; close what listens there, or take another "
                 "port (port=0 finds a free one)"
             )
-        return DevnetError(f"the simulated node cannot listen on {self._host}:{self._port}: {error}")
+        # The event loop's own words for it name none of its users' arguments.
+        reason = "ports go up to 65535" if isinstance(error, OverflowError) else error
+        return DevnetError(
+            f"the node cannot listen on {self._host}:{self._port}: {reason}; take another port (port=0 finds "
+            "a free one)"
+        )
 
 
 _running: Final[weakref.WeakSet[Node]] = weakref.WeakSet()
