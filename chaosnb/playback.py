@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, SupportsFloat, SupportsIndex
 
 import pandas as pd
 
@@ -135,12 +135,16 @@ class ReplayStream(Stream):
 
         Raises
         ------
-        ValueError
-            If more than one is given, or one is not positive.
+        TypeError, ValueError
+            If more than one is given, or one is no number above 0, and for blocks and batches no whole one.
         StreamClosedError
             If it is closed, or at its end.
         """
         steps = [value for value in (blocks, batches, seconds) if value is not None]
+        if not all(isinstance(v, SupportsIndex) for v in (blocks, batches) if v is not None) or not (
+            seconds is None or isinstance(seconds, SupportsFloat)
+        ):
+            raise TypeError("blocks= and batches= of step() are whole numbers, seconds= is a number")
         if len(steps) > 1 or any(not value > 0 for value in steps):
             raise ValueError("step() takes one of blocks=, batches= and seconds=, which is more than 0")
         self._check_ahead()

@@ -285,6 +285,24 @@ def test_a_file_of_somebody_elses_is_never_replaced(tmp_path: Path, name: str) -
     assert files(tmp_path) == {name: b"{}"}
 
 
+def test_a_recording_is_no_folder_to_export_into(tmp_path: Path) -> None:
+    """It stays as it is."""
+    folder = tmp_path / "run.chaos"
+    with chaosnb.stream("network", url="devnet", record=folder) as s:
+        s.wait(events=3, timeout=30)
+        with pytest.raises(ExportError, match=r"this folder is a recording.*choose another folder"):
+            s.export(folder)
+    assert {path.suffix for path in folder.iterdir()} == {".journal"}
+
+
+@pytest.mark.parametrize("wrong", [{"title": 5}, {"license": 5}, {"authors": [5]}])
+def test_credits_are_text(tmp_path: Path, wrong: dict[str, object]) -> None:
+    """Anything else is refused by its name, before anything is written."""
+    with pytest.raises(TypeError, match=next(iter(wrong))):
+        Held().export(tmp_path / "capture", **wrong)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_name_of_a_file_is_refused_with_what_to_do_instead(tmp_path: Path) -> None:
     """An export is a folder; one table is pandas' business."""
     with pytest.raises(ValueError, match=r"to_csv"):

@@ -141,8 +141,9 @@ def test_a_file_that_was_changed_is_named(tmp_path: Path) -> None:
 
 def test_what_is_no_export_is_said_to_be_none(tmp_path: Path) -> None:
     """A folder without a description, somebody else's, one of a newer chaosnb, and one with a table less."""
-    with pytest.raises(LoadError, match=r"load\(\) takes a folder that export\(\) made"):
-        chaosnb.load(tmp_path)
+    for none in (tmp_path, f"{tmp_path}/a\0b", f"{tmp_path}/{'long' * 100}"):
+        with pytest.raises(LoadError, match=r"load\(\) takes a folder that export\(\) made"):
+            chaosnb.load(none)
     description = tmp_path / "datapackage.json"
     for text in ("{", "[]", '{"resources": []}'):
         description.write_text(text)

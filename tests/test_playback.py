@@ -425,7 +425,8 @@ def test_an_interrupt_ends_a_seek_and_nothing_else(tmp_path: Path) -> None:
         ({"time": "2026-11-23", "height": 1}, "give one of time= "),
         ({"time": "soon"}, "is not a time"),
         ({"height": 10**9}, "no block of this height has arrived in run.chaos"),
-        ({"height": 1.5}, "integer"),
+        ({"time": 1_795_000_000}, "is not a time"),
+        ({"height": 1.5}, "height is a whole number"),
     ],
 )
 def test_a_seek_says_what_it_cannot_find(
@@ -445,8 +446,30 @@ def test_wrong_steps_and_speeds_are_refused(replay: chaosnb.ReplayStream) -> Non
     for wrong in ({"blocks": 0}, {"seconds": -1.0}, {"seconds": float("nan")}, {"blocks": 1, "batches": 1}):
         with pytest.raises(ValueError, match="one of blocks=, batches= and seconds="):
             replay.step(**wrong)  # type: ignore[arg-type]
+    for wrong in ({"blocks": 1.5}, {"batches": "2"}, {"seconds": "3"}):
+        with pytest.raises(TypeError, match=r"of step\(\) are whole numbers"):
+            replay.step(**wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="speed is a positive number"):
         replay.speed = 0
+
+
+def test_a_moment_before_all_messages_is_simulated_as_well(tmp_path: Path) -> None:
+    """Though the node says it but with its first answer, and was started by somebody else."""
+    folder = tmp_path / "run.chaos"
+    with (
+        chaosnb.Devnet(seed=7, rate=400) as node,
+        chaosnb.stream("network", url=node.url, record=folder) as s,
+    ):
+        s.wait(events=5, timeout=30)
+        assert s.at("2020-01-01").simulated
+    with chaosnb.replay(folder) as r:
+        assert "(simulated)" in r.at("2020-01-01").source
+        r.seek("2020-01-01")
+        assert (r.status.events, r.simulated) == (0, True)
+        real = tmp_path / "real.chaos"
+        record_frames(real, [frame(1, 10**18)])
+        with chaosnb.replay(real) as other:
+            assert not other.at("2020-01-01").simulated
 
 
 def test_a_live_stream_knows_its_past_and_has_no_seek(tmp_path: Path) -> None:

@@ -252,6 +252,9 @@ def test_a_stream_that_cannot_be_recorded_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordingError, match="there is a file of that name"):
         chaosnb.stream("network", url="devnet", record=tmp_path / "file")
+    for way in (lambda path: chaosnb.stream("network", url="devnet", record=path), chaosnb.replay):
+        with pytest.raises(RecordingError, match=r"a\\x00b: .*null"):
+            way("a\0b")
 
 
 def test_simulated_data_is_called_so_even_where_the_beginning_is_gone(tmp_path: Path) -> None:

@@ -272,7 +272,16 @@ def test_a_replay_at_its_pace_is_a_stream_that_runs(tmp_path: Path) -> None:
     assert 20 <= s.status.events < 500
 
 
-@pytest.mark.parametrize("wrong", [{"speed": 0}, {"speed": "1"}, {"start": "x"}, {"start": 2, "end": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"speed": 0},
+        {"speed": "1"},
+        {"start": "x"},
+        {"start": 2},
+        {"start": "2026-11-24", "end": "2026-11-23"},
+    ],
+)
 def test_a_replay_refuses_what_makes_no_sense(tmp_path: Path, wrong: dict[str, object]) -> None:
     """Each argument is checked before anything is read."""
     with pytest.raises(ValueError, match=next(iter(wrong))):

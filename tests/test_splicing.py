@@ -18,7 +18,7 @@ from chaosnb.protocol.events import Frame
 from chaosnb.store.inspection import inspect
 from chaosnb.store.journal import JournalReader, decode_frames
 from chaosnb.store.recorder import Recorder
-from chaosnb.store.segments import segment_path
+from chaosnb.store.segments import new_recording, segment_path
 from chaosnb.store.splicing import cut, merge
 from tests.faulty_network import FaultyNetwork, run_virtually
 from tests.recorded_run import FAULTS, frames_of, listen
@@ -178,6 +178,19 @@ def test_what_belongs_to_different_nodes_or_overlaps_is_not_merged(tmp_path: Pat
     assert inspect(tmp_path / "simulated.chaos").simulated
 
 
+def test_two_at_once_write_into_folders_of_their_own(tmp_path: Path) -> None:
+    """One of them gets the name, the other says that it is taken; what a killed one left goes."""
+    run, target = record(tmp_path / "run.chaos", 1, 9), tmp_path / "part.chaos"
+    with pytest.raises(RecordingError, match="of that name"), new_recording(target) as part:
+        (part / "mine").write_text("unfinished")
+        cut(run, target)
+        assert (part / "mine").exists()
+    assert len(messages(target)) == 9
+    (tmp_path / ".other.chaos.unfinished-00000000").mkdir()
+    merge([run], tmp_path / "other.chaos")
+    assert {path.name for path in tmp_path.iterdir()} == {"run.chaos", "part.chaos", "other.chaos"}
+
+
 def test_nothing_is_overwritten_and_what_is_wrong_is_said(tmp_path: Path) -> None:
     """A name that is taken, a damaged recording, a span the wrong way round, none at all."""
     run = record(tmp_path / "run.chaos", 1, 9)
@@ -188,6 +201,8 @@ def test_nothing_is_overwritten_and_what_is_wrong_is_said(tmp_path: Path) -> Non
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.journal")} == before
     with pytest.raises(RecordingError, match="cannot be read"):
         cut(tmp_path / "none.chaos", tmp_path / "part.chaos")
+    with pytest.raises(ValueError, match=r"merge\(\) takes one recording at least"):
+        merge([], tmp_path / "part.chaos")
     empty = record(tmp_path / "empty.chaos", 1, 0)
     with pytest.raises(RecordingError, match="no message has been recorded"):
         merge([run, empty], tmp_path / "part.chaos")

@@ -57,6 +57,13 @@ class Credits(msgspec.Struct, frozen=True):
     authors: tuple[str, ...] = ()
     license: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("title", "license"):
+            if not isinstance(value := getattr(self, name), str | None):
+                raise TypeError(f"{name} is text, or None, and not {value!r}")
+        if wrong := [author for author in self.authors if not isinstance(author, str)]:
+            raise TypeError(f"authors are names, such as ['Ada Lovelace'], and {wrong[0]!r} is none")
+
     def __or__(self, other: Credits) -> Credits:
         return Credits(
             self.title or other.title, self.authors or other.authors, self.license or other.license

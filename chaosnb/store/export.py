@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from chaosnb.errors import ExportError
+from chaosnb.errors import ExportError, RecordingError
 from chaosnb.protocol.schema import TableSchema
 from chaosnb.store.arrow import slices
 from chaosnb.store.citation import cited
 from chaosnb.store.content import Content
 from chaosnb.store.description import DESCRIPTION, WrittenFile, describe
 from chaosnb.store.formats import FORMATS, Format, require
+from chaosnb.store.segments import segments
 from chaosnb.store.staging import described, staged
 from chaosnb.store.textform import defused
 
@@ -122,12 +123,23 @@ def _check_room(content: Content, folder: Path, how: Format) -> None:
                 f"its {len(frame):,} rows are more than the {how.most_rows:,} that fit into a worksheet; "
                 "choose another format, such as parquet or csv",
             )
+    if _is_recording(folder):
+        raise ExportError(
+            str(folder), "this folder is a recording, which is to stay as it is; choose another folder"
+        )
     ours = described(folder / DESCRIPTION)
     for name in {how.file.format(table) for table in content.frames} | {DESCRIPTION, "CITATION.cff"}:
         if not ours and (folder / name).exists():
             raise ExportError(
                 str(folder), f"there is a {name} in it that is not of an export; choose another folder"
             )
+
+
+def _is_recording(folder: Path) -> bool:
+    try:
+        return bool(segments(folder))
+    except RecordingError:
+        return False
 
 
 def _files(content: Content, part: Path, how: Format) -> list[WrittenFile]:

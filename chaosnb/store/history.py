@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, SupportsIndex
 
 import pandas as pd
 
@@ -77,6 +77,8 @@ class History:
         if height is None:
             assert time is not None
             return self._within(place_of_time(self.folder, microseconds("time", time) * 1_000))
+        if not isinstance(height, SupportsIndex):
+            raise TypeError(f"height is a whole number, and not {height!r}")
         place = place_of_height(self.folder, operator.index(height), self._start)
         if place is None or self._within(place) != place:
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from numbers import Number
 
 import pandas as pd
 
@@ -26,7 +27,8 @@ def microseconds(name: str, time: Time) -> int:
     1000000
     """
     try:
-        moment = pd.Timestamp(time)
+        # Of a number, nobody can tell whether it is of seconds or of nanoseconds.
+        moment = pd.NaT if isinstance(time, Number) else pd.Timestamp(time)
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(
             f"{name}={time!r} is not a time; write one such as '2026-11-23T00:36:12Z'"

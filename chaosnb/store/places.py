@@ -22,6 +22,7 @@ from chaosnb.store.segments import segments
 __all__ = [
     "Place",
     "Start",
+    "is_simulated",
     "place_after_batches",
     "place_after_blocks",
     "place_of_height",
@@ -92,6 +93,22 @@ def start_of(folder: Path, *, at_ns: int | None = None, record: int | None = Non
             case Incident():
                 state = note.state
     return Start(segment, place, opened, state)
+
+
+def is_simulated(folder: Path) -> bool:
+    """Return whether a recording's first link was to a node that says that it is simulated.
+
+    So it can be told of a moment at which no message had come yet.
+    """
+    for record in JournalReader(folder).read():
+        note = None if record.kind == "f" else decode_note(record)
+        match note:
+            case Opened(simulated=True) | Simulated():
+                return True
+            case Incident(state="live"):
+                # By then the node has answered, and said so if it is.
+                return False
+    return False
 
 
 def place_of_time(folder: Path, at_ns: int) -> Place:

@@ -21,7 +21,7 @@ from chaosnb.ingest.session import Batch, Session
 from chaosnb.protocol.events import Frame
 from chaosnb.protocol.signing import Identity
 from chaosnb.store.journal import JournalReader, Opened, Record, decode_frames, decode_note
-from chaosnb.store.places import Place, Start, start_of
+from chaosnb.store.places import Place, Start, is_simulated, start_of
 from chaosnb.store.playhead import Playhead
 from chaosnb.store.segments import segments
 
@@ -100,6 +100,7 @@ class Replay(Link):
         self.session: Final = _session(folder, opened)
         super().__init__(Intake(self.session, on_incident))
         self.session.simulated = opened.simulated
+        self._simulated = opened.simulated or is_simulated(folder)
         self._intake.state = self._start.state
         self._together = together
         self._gathered: list[Frame] = []
@@ -131,8 +132,8 @@ class Replay(Link):
 
     @property
     def simulated(self) -> bool:
-        """Whether it was known of the node, when the recording began, that it is simulated."""
-        return self._start.opened.simulated
+        """Whether the node is, which holds for a moment at which it had not said so yet, too."""
+        return self._simulated
 
     @property
     def recording(self) -> str:

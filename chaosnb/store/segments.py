@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from chaosnb.errors import RecordingError
+from chaosnb.store.scratch import bring_to_disk, scratch
 
 if sys.platform != "win32":
     import fcntl
@@ -33,6 +33,7 @@ __all__ = [
 
 _NAME: Final = re.compile(r"(\d{8})\.journal(\.zst)?")
 _CHUNK: Final = 2**20
+_TAKEN: Final = "there is something of that name; choose another one"
 
 
 class SegmentBytes(Protocol):
@@ -56,7 +57,7 @@ def segments(folder: Path) -> dict[int, Path]:
     found: dict[int, Path] = {}
     try:
         paths = sorted(folder.iterdir(), reverse=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         reason = said(error)
         raise RecordingError(str(folder), f"this recording cannot be read: {reason}") from error
     for path in paths:
@@ -98,7 +99,7 @@ def lock_folder(folder: Path) -> int:
                 str(folder), "this folder holds something else than a recording; choose another name"
             )
         file = os.open(folder, os.O_RDONLY)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         reason = "there is a file of that name" if isinstance(error, FileExistsError) else said(error)
         raise RecordingError(str(folder), f"nothing can be recorded there: {reason}") from error
     try:
@@ -126,18 +127,18 @@ def new_recording(target: Path) -> Iterator[Path]:
     RecordingError
         If there is something of that name, or it cannot be written.
     """
-    part = target.parent / f"{target.name}.part"
     try:
         if target.exists():
-            raise RecordingError(str(target), "there is something of that name; choose another one")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        yield part
-        part.replace(target)
+            raise RecordingError(str(target), _TAKEN)
+        with scratch(target.parent, f".{target.name}.unfinished-") as part:
+            yield part
+            bring_to_disk(*part.iterdir(), part)
+            if target.exists():
+                raise RecordingError(str(target), _TAKEN)
+            part.replace(target)
+            bring_to_disk(target.parent)
     except OSError as error:
         raise RecordingError(str(target), f"it cannot be written: {said(error)}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def compress(path: Path) -> None:
@@ -177,9 +178,10 @@ def folder_bytes(folder: Path) -> int:
     return sum(map(_size, segments(folder).values()))
 
 
-def said(error: OSError) -> str:
-    """Return what the operating system says."""
-    return error.strerror or str(error) or type(error).__name__
+def said(error: OSError | ValueError) -> str:
+    """Return what the operating system says, or Python of a name that none can be given."""
+    words = error.strerror if isinstance(error, OSError) else None
+    return words or str(error) or type(error).__name__
 
 
 def _size(path: Path) -> int:

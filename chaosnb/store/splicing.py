@@ -121,12 +121,16 @@ def merge(folders: Sequence[Path], target: Path) -> Spliced:
 
     Raises
     ------
+    ValueError
+        If there is nothing to merge.
     RecordingError
         If there is no recording, they overlap, are of different nodes, or there is something of the
         target's name.
     RecordingDamagedError
         If one is damaged.
     """
+    if not folders:
+        raise ValueError("merge() takes one recording at least, such as [Path('monday.chaos')]")
     surveys = sorted(map(_survey, folders), key=lambda survey: (survey.first_ns, survey.first))
     holes = []
     for before, after in pairwise(surveys):

@@ -7,22 +7,15 @@ place; where a process is killed amid that, the next one that looks goes on with
 
 from __future__ import annotations
 
-import glob
 import json
-import os
-import secrets
-import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from chaosnb.store.content import SCHEMAS
 from chaosnb.store.formats import FORMATS
-
-if sys.platform != "win32":
-    import fcntl
+from chaosnb.store.scratch import bring_to_disk, scratch
 
 __all__ = ["described", "settle", "staged"]
 
@@ -46,20 +39,12 @@ def staged(folder: Path, description: str) -> Iterator[Path]:
     is_new = not folder.exists()
     home = folder.parent if is_new else folder
     prefix = f".{folder.name}{_UNFINISHED}" if is_new else _UNFINISHED
-    home.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(home, prefix)
-    part, lock = _made(home, prefix)
-    try:
+    with scratch(home, prefix) as part:
         yield part
-        for path in [*part.iterdir(), part]:
-            _sync(path)
+        bring_to_disk(*part.iterdir(), part)
         part.rename(folder if is_new else folder / _FINISHED)
         settle(folder, description)
-        _sync(home)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+        bring_to_disk(home)
 
 
 def settle(folder: Path, description: str) -> None:
@@ -68,15 +53,18 @@ def settle(folder: Path, description: str) -> None:
     if not finished.is_dir():
         return
     new = described(finished / description)
+    # Another process may be about the same; what one does not find, the other has moved.
     for path in sorted(finished.iterdir()):
         if path.name != description:
-            path.replace(folder / path.name)
+            with suppress(FileNotFoundError):
+                path.replace(folder / path.name)
     # Last comes the description: until then it is the earlier one, and says what is to go.
-    if (finished / description).exists():
-        for stale in described(folder / description) - new:
-            (folder / stale).unlink(missing_ok=True)
-        (finished / description).replace(folder / description)
-    finished.rmdir()
+    with suppress(FileNotFoundError):
+        if (finished / description).exists():
+            for stale in described(folder / description) - new:
+                (folder / stale).unlink(missing_ok=True)
+            (finished / description).replace(folder / description)
+        finished.rmdir()
 
 
 def described(path: Path) -> set[str]:
@@ -88,42 +76,3 @@ def described(path: Path) -> set[str]:
         return set()
     # Somebody else's description must not have other files removed.
     return named & {how.file.format(table) for how in FORMATS.values() for table in SCHEMAS}
-
-
-def _made(home: Path, prefix: str) -> tuple[Path, int | None]:
-    """Make a folder, and lock it, which tells it from one whose process was killed."""
-    while True:
-        part = home / f"{prefix}{secrets.token_hex(4)}"
-        part.mkdir()
-        if sys.platform == "win32":
-            return part, None
-        lock = os.open(part, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Another process may have taken it for abandoned in between.
-        if part.exists():
-            return part, lock
-        os.close(lock)
-
-
-def _remove_abandoned(home: Path, prefix: str) -> None:
-    if sys.platform == "win32":
-        return
-    for path in home.glob(f"{glob.escape(prefix)}*"):
-        lock = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)
-
-
-def _sync(path: Path) -> None:
-    if sys.platform == "win32" and path.is_dir():
-        return
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
