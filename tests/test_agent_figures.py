@@ -104,7 +104,12 @@ def test_numbers_drawn_are_those_of_the_analysis(tables: dict[str, pd.DataFrame]
     np.testing.assert_allclose(figure.data[0].x, known["odds_ratio"][known["unit"] == "log-odds"])
     share = known.loc[known["unit"] == "share", "estimate"].iloc[0]
     assert f"copy {share * 100:.0f} %" in figure.layout.title.text
-    cells = figures.agreement(tables["block_validation"], minimum_overlap=5).data[0].z
+    heat = figures.agreement(tables["block_validation"], minimum_overlap=5)
+    # Named at both sides.
+    assert heat.layout.xaxis.ticktext == heat.layout.yaxis.ticktext
+    assert len(heat.layout.xaxis.ticktext) == len(heat.data[0].z)
+    assert heat.layout.xaxis.showticklabels is not False
+    cells = heat.data[0].z
     np.testing.assert_array_equal(cells, cells.T)
     kappa = analysis.vote_agreement(tables["block_validation"], minimum_overlap=5)["kappa"]
     np.testing.assert_allclose(np.sort(cells[np.triu_indices(len(cells), 1)]), np.sort(kappa))

@@ -109,11 +109,16 @@ class Tables:
         return frame
 
     def scores(self, start: int, width: int) -> list[tuple[str, int, float]]:
-        """Return each agent's last score by bucket, with the one it held when the window began."""
+        """Return each agent's last score by bucket, with the one it held when the window began.
+
+        Agents stand in the order in which they came.
+        """
         result = []
-        frame = self.frames["reputation_update"]
-        frame = frame[frame["second"] <= self.last]
-        for agent_id, rows in frame.groupby(frame["agent_id"].astype("str")):
+        every = self.frames["reputation_update"]
+        came = every.groupby(every["agent_id"].astype("str"))["seq"].min()
+        frame = every[every["second"] <= self.last]
+        by_agent = frame.groupby(frame["agent_id"].astype("str"))
+        for agent_id, rows in sorted(by_agent, key=lambda one: came[one[0]]):
             held = rows[rows["second"] < start]
             in_window = rows[rows["second"] >= start]
             bucket = (in_window["second"] // width * width).clip(lower=start)

@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 import weakref
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ class FakeStream:
     """A stream that has as many seconds of data as it is told, and remembers what it was asked."""
 
     closed: bool = False
+    ended: bool = False
     seconds: int = 5
     agents: tuple[str, ...] = ("a", "b", HOSTILE)
     asked: list[tuple[str, float | None]] = field(default_factory=list)
@@ -59,7 +61,7 @@ class FakeStream:
         numbers = {"events": self.seconds, "events_per_s": 12.5, "lag_s": 0.25, "memory_bytes": 3_400_000}
         none = dict.fromkeys(("drift", "filtered", "duplicates", "late"), 0)
         where = {"url": f"ws://node/{HOSTILE}", "simulated": True, "topics": ("blocks",)}
-        state = "closed" if self.closed else "live"
+        state = "closed" if self.closed else "ended" if self.ended else "live"
         known = {"state": state, "gaps": 1, "rejects": 2, "connection_id": None, "error": None}
         return Status(**known, **numbers, **none, **where)
 
@@ -436,6 +438,34 @@ def test_in_a_kernel_there_is_a_view_and_one_static_figure(
     dashboard.close()
     bundle, _ = dashboard._repr_mimebundle_()
     assert sorted(bundle) == ["application/vnd.plotly.v1+json", "text/plain"]
+
+
+def test_the_still_copy_shows_how_a_replay_ended(stream: FakeStream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each end, though the replay is not closed, and can be sent back and end again."""
+    monkeypatch.setattr("chaosnb.notebook.dashboard.has_kernel", lambda: True)
+    kept: list[int] = []
+
+    class Handle:
+        def update(self, bundle: dict[str, Any], **_how: Any) -> None:
+            if "application/vnd.jupyter.widget-view+json" in bundle:
+                traces = bundle["application/vnd.plotly.v1+json"]["data"]
+                kept.append(next(len(b64decode(t["x"]["bdata"])) // 8 for t in traces if t["xaxis"] == "x"))
+
+    monkeypatch.setattr("IPython.display.display", lambda *_bundle, **_how: Handle())
+    dashboard = Dashboard(stream, fps=10)
+    dashboard.show()
+    stream.seconds = 8
+    time.sleep(0.3)
+    assert kept == []
+    stream.ended, stream.seconds = True, 9
+    until(lambda: kept == [9])
+    stream.ended, stream.seconds = False, 7
+    until(lambda: points(dashboard.plots["tps"]) == 7)
+    stream.ended, stream.seconds = True, 12
+    until(lambda: kept == [9, 12])
+    time.sleep(0.3)
+    assert kept == [9, 12]
+    dashboard.close()
 
 
 @pytest.mark.parametrize("wrong", [{"fps": 0}, {"fps": 11}, {"window_s": 7.0}])

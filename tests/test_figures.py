@@ -15,7 +15,7 @@ import pytest
 import chaosnb
 from chaosnb import figures
 from chaosnb.figures import FIGURES, PALETTE, label, mark_gaps
-from chaosnb.figures.specs import decisions, reputation, sentiment, tps
+from chaosnb.figures.specs import decisions, looks_of, reputation, sentiment, tps
 from chaosnb.ingest.gaps import Gap
 from chaosnb.notebook.grid import grid
 from chaosnb.protocol.schema import TABLES
@@ -348,6 +348,20 @@ def test_agents_keep_their_look_while_others_come_and_go() -> None:
     assert {color for color, _ in looks} == set(PALETTE)
     for trace in reputation(frame, agents=["agent-03", "agent-20"])["data"]:
         assert (trace["line"], trace["uid"]) == every[trace["name"]]
+
+
+def test_agents_that_come_later_change_no_look() -> None:
+    """Whatever their names; nor do lines drawn at once look alike where there are more agents than looks."""
+    some = scores(*((f"m-{i:02}", [0.0, float(i)]) for i in range(5)))
+    first = looks_of(reputation(some))
+    more = pd.concat([some, scores(*((f"a-{i:02}", [0.0, 9.0 + i]) for i in range(50)))])
+    assert looks_of(reputation(more, agents=[f"m-{i:02}" for i in range(5)])) == first
+    # The sixth and the thirty-fourth: 28 places apart.
+    pair = looks_of(reputation(more, agents=["a-00", "a-28"]))
+    assert len({*pair.values()}) == 2
+    late = next(uid for uid in pair if uid in looks_of(reputation(more, agents=["a-28"])))
+    kept = looks_of(reputation(more, agents=["a-00", "a-28"], looks={late: ("#0072B2", "dash")}))
+    assert kept[late] == ("#0072B2", "dash")
 
 
 @pytest.mark.parametrize("agent", HOSTILE)

@@ -150,8 +150,8 @@ def reputation(
     Returns
     -------
     pandas.DataFrame
-        `agent_id`, `time`, `score`, and `reason` of the change if the table has it. An agent's line begins
-        with the score that it had when the window began.
+        `agent_id`, `time`, `score`, and `reason` of the change if the table has it, by agent in the order in
+        which they came, and by time. An agent's line begins with the score that it had when the window began.
 
     Examples
     --------
@@ -164,17 +164,22 @@ def reputation(
     seconds = times_us // SECOND_US
     start, width = span([seconds], window_s, resolution_s)
     arrived = rows["seq"].to_numpy() if "seq" in rows.columns else np.arange(len(rows))
+    agents = texts(rows["agent_id"])
+    came = np.argsort(arrived, kind="stable")
+    places = np.empty(len(rows), np.int64)
+    places[came] = pd.factorize(agents[came])[0]
     found: dict[str, Any] = {
-        "agent_id": texts(rows["agent_id"]),
+        "agent_id": agents,
+        "place": places,
         "second": np.maximum(seconds // width * width, start),
         "score": np.asarray(rows["new_score"], np.float64),
     }
     if "reason" in rows.columns:
         found["reason"] = texts(rows["reason"])
     order = np.lexsort((arrived, times_us))
-    points = pd.DataFrame(found).iloc[order].drop_duplicates(["agent_id", "second"], keep="last")
-    points = points.sort_values(["agent_id", "second"])
-    columns = {name: points[name].to_numpy() for name in found if name not in ("agent_id", "second")}
+    points = pd.DataFrame(found).iloc[order].drop_duplicates(["place", "second"], keep="last")
+    points = points.sort_values(["place", "second"])
+    columns = {name: points[name].to_numpy() for name in found if name in ("score", "reason")}
     whole = frame_of(points["second"].to_numpy(np.int64), columns)
     whole.insert(0, "agent_id", pd.Series(points["agent_id"].to_numpy(), dtype="str"))
     return whole

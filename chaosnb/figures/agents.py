@@ -21,6 +21,7 @@ from chaosnb.figures.style import (
     line,
     milliseconds,
     plane_layout,
+    room_for,
     still,
     time_layout,
     words,
@@ -111,14 +112,16 @@ def agreement(
         "colorbar": {"title": {"text": "kappa"}, "thickness": 12},
     }
     of = f": {len(names):,} of {len(common):,} validators" if len(names) < len(common) else ""
-    height = 160 + max(16 * len(names), 120)
+    room = room_for(names)
+    height = 120 + room + max(16 * len(names), 120)
     layout = plane_layout(f"Who votes like whom{of}", "", "", empty=not names, height=height)
     ticks = {"tickvals": [*range(len(names))], "ticktext": [label(name) for name in names]}
-    # The names stand at the left: upright they would lie over what stands below.
-    layout["xaxis"] |= {"showticklabels": False, "showgrid": False, "zeroline": False}
-    layout["yaxis"] |= {**ticks, "showgrid": False, "zeroline": False, "autorange": "reversed"}
-    room = 24 + 6 * min(max((len(name) for name in names), default=8), 28)
-    layout["margin"] |= {"l": room, "t": 40}
+    plain: Spec = {"showgrid": False, "zeroline": False}
+    # At the top, where upright names do not lie over what stands below.
+    layout["xaxis"] |= {**ticks, **plain, "side": "top", "tickangle": -90}
+    layout["yaxis"] |= {**ticks, **plain, "autorange": "reversed"}
+    layout["margin"] |= {"l": room, "t": 40 + room, "b": 60}
+    layout["title"] |= {"yref": "container", "y": 1 - 12 / height}
     return still({"data": [cells], "layout": layout}, votes)
 
 

@@ -8,7 +8,7 @@ come from `chaosnb.tables.aggregates` while they are live, and from `chaosnb.ana
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -33,13 +33,17 @@ from chaosnb.figures.style import (
     words,
 )
 
-__all__ = ["FIGURES", "decisions", "event_rate", "lag", "reputation", "sentiment", "tps"]
+__all__ = ["FIGURES", "Look", "decisions", "event_rate", "lag", "looks_of", "reputation", "sentiment", "tps"]
+
+Look = tuple[str, str]
+"""A line's colour and dash."""
 
 _BLUE, _ORANGE, _GREEN, _, _SKY, _RED, _GREY = PALETTE
 _BAND: Final = "rgba(86, 180, 233, 0.35)"
 _SPREAD: Final = "rgba(0, 114, 178, 0.3)"
 _LONE_STEP_MS: Final = 1000.0
 _STAYING: Final = 1.5
+_LOOKS: Final = [(color, dash) for dash in DASHES for color in PALETTE]
 
 
 def tps(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
@@ -155,14 +159,15 @@ def reputation(
     *,
     gaps: pd.DataFrame | None = None,
     stay: Collection[str] = (),
+    looks: Mapping[str, Look] | None = None,
 ) -> Spec:
     """Draw the reputation of the chosen agents, or of those whose score moved most.
 
     Parameters
     ----------
     frame : pandas.DataFrame or mapping of str to numpy.ndarray
-        Columns `agent_id`, `time` and `score`, sorted by agent and then by time; `reason`, if there is one,
-        is told on hover.
+        Columns `agent_id`, `time` and `score`, by agent in the order in which they came, and then by time;
+        `reason`, if there is one, is told on hover.
     agents : iterable of str, optional
         The agents to draw; without it, the `top` ones by change between their first and last score.
     top : int
@@ -172,6 +177,9 @@ def reputation(
     stay : collection of str
         The `uid` of lines drawn before: one gives way only to an agent whose score moved half as far again,
         so that lines do not come and go with each event.
+    looks : mapping of str to (str, str), optional
+        The look of lines drawn before, by `uid`, as `looks_of` tells it; they keep it. None: a line's look is
+        that of its agent's place among all, or the next one that is free.
 
     Returns
     -------
@@ -195,13 +203,13 @@ def reputation(
     }
     movers = sorted(moved, key=lambda agent: -moved[agent])[:top]
     chosen = sorted(movers if agents is None else set(agents))
-    # By the place among all agents, drawn or not: a line keeps its look while others come and go.
-    known = sorted({*spans, *chosen})
+    # By the place among all agents, drawn or not, which no later agent changes.
+    places = {agent: place for place, agent in enumerate([*spans, *(a for a in chosen if a not in spans)])}
+    worn = _worn({_uid(agent): places[agent] for agent in chosen}, looks or {})
     reasons = np.asarray(frame["reason"], dtype=object) if "reason" in frame else None
     lines: list[Spec] = []
     for agent in chosen:
-        turn, place = divmod(known.index(agent), len(PALETTE))
-        color, dash = PALETTE[place], DASHES[turn % len(DASHES)]
+        color, dash = worn[_uid(agent)]
         own = spans.get(agent, slice(0, 0))
         # The agent's own identity, so that hiding a line in the legend survives a change of the top movers.
         more: Spec = {"uid": _uid(agent), "connectgaps": True}
@@ -218,6 +226,18 @@ def reputation(
     # Without any trace plotly leaves the axes out.
     data = lines or [line(x[:0], score[:0], "", _GREY, "%{y}")]
     return mark_gaps({"data": data, "layout": layout}, gaps)
+
+
+def looks_of(spec: Spec) -> dict[str, Look]:
+    """Return the look of each line that has an identity of its own, by its `uid`.
+
+    Examples
+    --------
+    >>> looks_of({"data": [{"uid": "a", "line": {"color": "#0072B2", "dash": "dot"}}, {"name": "b"}]})
+    {'a': ('#0072B2', 'dot')}
+    """
+    lines = [trace for trace in spec["data"] if "uid" in trace]
+    return {trace["uid"]: (trace["line"]["color"], trace["line"]["dash"]) for trace in lines}
 
 
 def event_rate(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
@@ -288,6 +308,18 @@ def lag(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
 
 def _uid(agent: str) -> str:
     return f"a{zlib.crc32(agent.encode('utf-8', 'replace')):08x}"
+
+
+def _worn(places: Mapping[str, int], known: Mapping[str, Look]) -> dict[str, Look]:
+    """Give each line a look of its own, as long as there are enough."""
+    worn: dict[str, Look] = {}
+    # First those that have one already.
+    for uid, place in sorted(places.items(), key=lambda one: (one[0] not in known, one[1])):
+        taken = {*worn.values()}
+        wished = [known[uid]] if uid in known else []
+        around = [_LOOKS[(place + turn) % len(_LOOKS)] for turn in range(len(_LOOKS))]
+        worn[uid] = next((look for look in (*wished, *around) if look not in taken), around[0])
+    return worn
 
 
 def _name_beside(layout: Spec) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import ipywidgets as widgets
 
 from chaosnb.figures import FIGURES
+from chaosnb.figures.specs import Look, looks_of
 from chaosnb.notebook.controls import WINDOWS, Controls, release
 from chaosnb.notebook.display import escape, problem_html, status_html, status_text
 from chaosnb.notebook.errands import Board, Errands
@@ -31,6 +32,7 @@ __all__ = ["Dashboard", "Source", "plot"]
 _STATUS_EVERY_S: Final = 1.0
 _SETTLED_S: Final = 2.0
 _JOIN_S: Final = 2.0
+_MOST_LOOKS: Final = 1_000
 # What the network reports of itself does not say whose it is.
 _NARROWED: Final = {"tps": "observed: chosen agents; reported: all"}
 
@@ -73,7 +75,10 @@ class Dashboard:
         self._agents: Any = ()
         self._offered: tuple[Any, ...] = ()
         self._lines: dict[str, tuple[str, ...]] = {}
+        self._looks: dict[str, Look] = {}
         self._status_at = -float("inf")
+        self._ended = False
+        self._kept: Any = None
         self._problems = 0
         self._handle: Any = None
         next_one = _weakly(self._draw_next)
@@ -109,6 +114,7 @@ class Dashboard:
         from IPython import display
 
         self._keep()
+        self._kept = self._seen[0]
         self._handle = display.display(  # type: ignore[no-untyped-call]
             self._bundle(), raw=True, display_id=True
         )
@@ -167,15 +173,23 @@ class Dashboard:
                 task(now, last)
             except Exception as error:
                 self.report("the dashboard could not be brought up to date", error)
-        if last and not self._closed and self._handle is not None:
+        if (last or self._has_come_to_rest(now)) and not self._closed and self._handle is not None:
             # The notebook's own copy of the figure shows how it ended.
+            self._kept = self._seen[0]
             self._handle.update(self._bundle(), raw=True)
         return not last and not self._closed
+
+    def _has_come_to_rest(self, now: float) -> bool:
+        # A replay at its end is not closed. What is drawn by then is kept, once.
+        drawn, since = self._seen
+        return self._ended and now - since > _SETTLED_S and drawn != self._kept
 
     def _tell_status(self, now: float, last: bool) -> None:
         if last or now - self._status_at >= _STATUS_EVERY_S:
             self._status_at = now
-            self.controls.status.value = status_html(self._stream.status)
+            status = self._stream.status
+            self._ended = status.state == "ended"
+            self.controls.status.value = status_html(status)
             self._errands.show_topics()
             before, self._gaps = self._gaps, self._stream.gaps
             if len(before) or len(self._gaps):
@@ -238,8 +252,12 @@ class Dashboard:
             return None
         if name == "reputation":
             self._agents = frame["agent_id"]
-        spec = figure_of(name, frame, self._gaps, agents, self._lines.get(name, ()))
-        self._lines[name] = tuple(trace.get("uid", "") for trace in spec["data"])
+        spec = figure_of(name, frame, self._gaps, agents, self._lines.get(name, ()), self._looks)
+        if name == "reputation":
+            worn = looks_of(spec)
+            self._lines[name] = tuple(worn)
+            # Of some thousands, which no eye tells apart, those drawn last.
+            self._looks = {**(self._looks if len(self._looks) < _MOST_LOOKS else {}), **worn}
         self._drawn[name] = choice, columns
         return narrowed(name, spec) if agents or kinds else spec
 
@@ -297,8 +315,14 @@ def plot(
     pause_s = interval_s(fps)
     chosen = (agents,) if isinstance(agents, str) else tuple(agents or ())
 
+    worn: dict[str, Look] = {}
+
     def draw() -> dict[str, Any]:
-        return figure_of(name, stream.aggregate_arrays(name, window_s), stream.gaps, chosen)
+        frame = stream.aggregate_arrays(name, window_s)
+        spec = figure_of(name, frame, stream.gaps, chosen, tuple(worn), dict(worn))
+        worn.clear()
+        worn.update(looks_of(spec))
+        return spec
 
     def step(live: LivePlot) -> bool:
         last = stream.closed

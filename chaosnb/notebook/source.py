@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 
 from chaosnb.figures import FIGURES, Columns
+from chaosnb.figures.specs import Look
 
 __all__ = ["Source", "figure_of", "interval_s"]
 
@@ -39,7 +41,12 @@ class Source(Protocol):
 
 
 def figure_of(
-    name: str, frame: Columns, gaps: pd.DataFrame, agents: tuple[str, ...], lines: tuple[str, ...] = ()
+    name: str,
+    frame: Columns,
+    gaps: pd.DataFrame,
+    agents: tuple[str, ...],
+    lines: tuple[str, ...] = (),
+    looks: Mapping[str, Look] | None = None,
 ) -> dict[str, Any]:
     """Draw an aggregate, with the gaps.
 
@@ -55,6 +62,8 @@ def figure_of(
         Whose reputation to draw; if empty, of those whose score moved most.
     lines : tuple of str
         The `uid` of each line that was drawn before, which is kept as long as it is nearly among those.
+    looks : mapping of str to Look, optional
+        How lines look that were drawn before, which is kept, too.
 
     Returns
     -------
@@ -63,7 +72,7 @@ def figure_of(
     """
     chosen: dict[str, Any] = {}
     if name == "reputation":
-        chosen = {"agents": agents} if agents else {"stay": lines}
+        chosen = ({"agents": agents} if agents else {"stay": lines}) | {"looks": looks}
     return FIGURES[name](frame, gaps=gaps, **chosen)
 
 

@@ -22,9 +22,10 @@ _BETWEEN_TRIMS: Final = 10_000
 class _Line:
     """An agent's last score in each second, in order of time, as columns: each frame of a plot reads them."""
 
-    __slots__ = ("scores", "seconds", "seqs", "stamps_us")
+    __slots__ = ("first_seq", "scores", "seconds", "seqs", "stamps_us")
 
-    def __init__(self) -> None:
+    def __init__(self, first_seq: int) -> None:
+        self.first_seq = first_seq
         self.seconds = array("q")
         self.stamps_us = array("q")
         self.seqs = array("q")
@@ -45,6 +46,7 @@ class _Line:
         self.scores.insert(place, score)
 
     def merge(self, other: _Line) -> None:
+        self.first_seq = min(self.first_seq, other.first_seq)
         for point in zip(other.stamps_us, other.seqs, other.scores, strict=True):
             self.add(*point)
 
@@ -74,12 +76,15 @@ class LastScores:
     def merge(self, other: LastScores) -> None:
         """Add all that another one holds."""
         for agent_id, line in other._lines.items():
-            self._lines.setdefault(agent_id, _Line()).merge(line)
+            self._lines.setdefault(agent_id, _Line(line.first_seq)).merge(line)
         self._trim()
 
     def value(self, start: int, width: int, stop: int = NEVER) -> Columns:
-        """Return columns agent_id, time, score; a line begins with the score held when the window began."""
-        names = sorted(self._lines)
+        """Return columns agent_id, time, score, by agent in the order in which they came.
+
+        A line begins with the score held when the window began.
+        """
+        names = sorted(self._lines, key=lambda name: (self._lines[name].first_seq, name))
         seconds_of: list[array[int]] = []
         scores_of: list[array[float]] = []
         for name in names:
@@ -102,7 +107,9 @@ class LastScores:
         for event, at_us, seq in zip(rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True):
             line = self._lines.get(event.agent_id)
             if line is None:
-                line = self._lines[event.agent_id] = _Line()
+                line = self._lines[event.agent_id] = _Line(seq)
+            elif seq < line.first_seq:
+                line.first_seq = seq
             line.add(at_us, seq, event.new_score)
         self._added += len(rows.events)
         if self._added > _BETWEEN_TRIMS:
