@@ -40,7 +40,6 @@ _ERRORS_TOLD: Final = 10
 # Before the first frame of all: a quiet network is likelier than a link that is dead.
 _PATIENCE: Final = 10
 _BATCH_FRAMES: Final = 1_000
-_BETWEEN_S: Final = 0.002
 _LOGGED_BYTES: Final = 2_000
 _SHOWN: Final = 200
 
@@ -65,6 +64,9 @@ class Connection(Link):
         Called with each `Incident`.
     tap : Tap, optional
         Records everything that comes. None: nothing is recorded.
+    between_s : float
+        The shortest time from one batch to the next: a batch of one event costs as much as fifty in one of
+        a thousand.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Connection(Link):
         rng: random.Random | None = None,
         on_incident: Callable[[Incident], None] = lambda incident: None,
         tap: Tap | None = None,
+        between_s: float = 0.002,
     ) -> None:
         super().__init__(Intake(session, on_incident, tap))
         self._url = url
@@ -93,6 +96,7 @@ class Connection(Link):
         self._receiver: asyncio.Task[object] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._waits_since: float | None = None
+        self._between_s = between_s
         self._next_s = 0.0
         self._given_up: TransportError | None = None
 
@@ -160,7 +164,7 @@ class Connection(Link):
                 await self._clock.sleep(wait_s)
             frames = await transport.receive()
             now_s = self._clock.monotonic()
-            self._next_s = now_s + _BETWEEN_S
+            self._next_s = now_s + self._between_s
             self._silence.note(now_s, now_s - self._waits_since)
         except asyncio.CancelledError:
             if self._given_up is None or task is None or task.uncancel() > 0:
