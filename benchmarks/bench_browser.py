@@ -198,11 +198,8 @@ def steady(seconds: float) -> list[list[str]]:
             book.wait_idle()
         session.run()
         idle_cpu_s = session.cpu_s(seconds / 2) * 2
-        saved = book.saved()
+        book.saved()
         disk = (session.root / "bench.ipynb").stat().st_size
-    picture = sum(
-        len(output.get("data", {}).get("image/png", "")) for cell in saved.cells for output in cell.outputs
-    )
     inside = [message for message in sent if start <= message.at <= end]
     # A frame brings what has changed in the four plots, with one message.
     count = len(inside)
@@ -227,7 +224,6 @@ def steady(seconds: float) -> list[list[str]]:
             for name, rate in zip(_BUSY, busy_rates, strict=True)
         ),
         _row("KB of the executed notebook on disk, dashboard closed", disk / 1e3, 300),
-        _row("the same without the picture that plotly's extension adds", (disk - picture) / 1e3, 300),
     ]
 
 

@@ -17,7 +17,6 @@ from chaosnb import figures
 from chaosnb.figures import FIGURES, PALETTE, label, mark_gaps
 from chaosnb.figures.specs import decisions, looks_of, reputation, sentiment, tps
 from chaosnb.ingest.gaps import Gap
-from chaosnb.notebook.grid import grid
 from chaosnb.protocol.schema import TABLES
 from chaosnb.tables.ledgers import gap_frame
 from chaosnb.tables.table import Table
@@ -95,17 +94,6 @@ def test_each_figure_draws_what_a_stream_aggregates(stream: chaosnb.Stream, name
         assert first <= trace["x"][0] <= trace["x"][-1] <= last + (width if "stackgroup" in trace else 0)
     assert "annotations" not in spec["layout"]
     assert figure.layout.xaxis.title.text == "time (UTC)"
-
-
-def test_the_four_make_one_valid_figure(stream: chaosnb.Stream) -> None:
-    """The still picture of a dashboard has each panel's axes and a legend of its own."""
-    specs = {name: figure(stream.aggregate(name)) for name, figure in FIGURES.items()}
-    whole = grid(specs, "from here")
-    figure = valid(whole)
-    assert len(figure.data) == sum(len(spec["data"]) for spec in specs.values())
-    assert {trace["legend"] for trace in whole["data"]} == {"legend", "legend2", "legend3", "legend4"}
-    titles = [spec["layout"]["title"]["text"] for spec in specs.values()]
-    assert [note.text for note in figure.layout.annotations] == ["from here", *titles]
 
 
 def of_tables(frames: Any, name: str, **more: Any) -> go.Figure:
@@ -245,7 +233,6 @@ def test_an_empty_frame_gives_a_figure_that_says_so(name: str) -> None:
     assert [note.text for note in figure.layout.annotations] == ["waiting for data"]
     assert figure.layout.xaxis.showticklabels is False
     assert len(figure.data) >= 1
-    assert "waiting for data" in [note.text for note in valid(grid({name: spec})).layout.annotations]
 
 
 def test_tps_has_units_and_leaves_missing_values_out() -> None:
@@ -410,10 +397,6 @@ def test_gaps_are_shaded_where_data_is_drawn(name: str) -> None:
         assert low == start_ms
         assert last < high < last + 1000
     valid(marked)
-    both = valid(grid({"a": marked, "b": marked}))
-    assert len(both.layout.shapes) == 10
-    assert {shape.legend for shape in both.layout.shapes} == {"legend", "legend2"}
-    assert {note.xref for note in both.layout.annotations if note.hovertext} == {"x", "x2"}
 
 
 def test_a_figure_is_not_changed_by_shading_it() -> None:

@@ -20,9 +20,9 @@ from chaosnb.figures.specs import Look, looks_of
 from chaosnb.notebook.controls import WINDOWS, Controls, release
 from chaosnb.notebook.display import escape, problem_html, status_html, status_text
 from chaosnb.notebook.errands import Board, Errands
-from chaosnb.notebook.grid import grid
 from chaosnb.notebook.kernel import has_kernel
-from chaosnb.notebook.live_plot import STATIC_CONFIG, LivePlot, push_together
+from chaosnb.notebook.live_plot import LivePlot, push_together
+from chaosnb.notebook.picture import picture_html
 from chaosnb.notebook.source import Source, figure_of, interval_s
 from chaosnb.notebook.writer import Writer
 from chaosnb.tables.aggregates import AGGREGATES
@@ -110,7 +110,7 @@ class Dashboard:
         self.controls.pause.value = value
 
     def show(self) -> None:
-        """Display the dashboard here; `close` then leaves a static figure in its place."""
+        """Display the dashboard here; `close` then leaves a still picture in its place."""
         from IPython import display
 
         self._keep()
@@ -137,7 +137,7 @@ class Dashboard:
         return f"Dashboard({'closed' if self._closed else status_text(self._stream.status)})"
 
     def _ipython_display_(self) -> None:
-        # Instead of a plain result: only what was displayed with a handle can become a static figure later.
+        # Instead of a plain result: only what was displayed with a handle can become a still picture later.
         self.show()
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -152,9 +152,8 @@ class Dashboard:
     def _bundle(self) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if has_kernel():
-            static = {name: live.static(compact=True) for name, live in self.plots.items()}
-            still = grid(static, escape(self._origin()))
-            bundle["application/vnd.plotly.v1+json"] = {**still, "config": STATIC_CONFIG}
+            still = {name: live.static() for name, live in self.plots.items()}
+            bundle["text/html"] = picture_html(still, escape(self._origin()))
             if not self._closed:
                 bundle["application/vnd.jupyter.widget-view+json"] = self.widget.get_view_spec()
         return bundle
@@ -174,7 +173,7 @@ class Dashboard:
             except Exception as error:
                 self.report("the dashboard could not be brought up to date", error)
         if (last or self._has_come_to_rest(now)) and not self._closed and self._handle is not None:
-            # The notebook's own copy of the figure shows how it ended.
+            # The notebook's own picture shows how it ended.
             self._kept = self._seen[0]
             self._handle.update(self._bundle(), raw=True)
         return not last and not self._closed

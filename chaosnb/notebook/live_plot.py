@@ -26,7 +26,7 @@ from chaosnb.notebook.kernel import has_kernel
 from chaosnb.notebook.plotlyjs import OFFER, library
 from chaosnb.text import printable
 
-__all__ = ["STATIC_CONFIG", "LivePlot", "Parcel", "push_together"]
+__all__ = ["LivePlot", "Parcel", "push_together"]
 
 Parcel = tuple[dict[str, Any], bytes]
 """A frame on its way to the page: what became of the last one, and the new values."""
@@ -43,8 +43,7 @@ _CSS: Final = """
 """
 # By default plotly.js offers a button that uploads the plot's data to plotly's cloud.
 _NO_CLOUD: Final = {"showSendToCloud": False, "plotlyServerURL": ""}
-STATIC_CONFIG: Final = {**_NO_CLOUD, "displaylogo": False, "responsive": False, "typesetMath": False}
-"""How plotly is to show the still figure in a saved notebook."""
+_STATIC_CONFIG: Final = {**_NO_CLOUD, "displaylogo": False, "responsive": False, "typesetMath": False}
 
 _UNHEARD_S: Final = 2.0
 _NUMBERS: Final = itertools.count(1)
@@ -275,7 +274,7 @@ class LivePlot(anywidget.AnyWidget):
     def _bundle(self) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         if has_kernel():
-            bundle[_PLOTLY_MIME] = {**self.static(compact=True), "config": STATIC_CONFIG}
+            bundle[_PLOTLY_MIME] = {**self.static(compact=True), "config": _STATIC_CONFIG}
             if not self._shut:
                 bundle["application/vnd.jupyter.widget-view+json"] = self.get_view_spec()
         return bundle
