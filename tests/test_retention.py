@@ -15,7 +15,7 @@ import chaosnb
 from chaosnb.ingest.session import Session
 from chaosnb.protocol import events as ev
 from chaosnb.protocol.codec import encode
-from chaosnb.protocol.iso8601 import format_timestamp
+from chaosnb.protocol.iso8601 import format_timestamp, parse_timestamps
 from chaosnb.protocol.schema import TABLES
 from chaosnb.protocol.signing import Identity
 from chaosnb.tables.capture import Capture
@@ -37,10 +37,15 @@ def votes(count: int, first: int = 0, step_ms: int = 10) -> list[ev.BlockValidat
     ]
 
 
+def timestamp_us(stamp: str) -> int:
+    return int(parse_timestamps([stamp])[0])
+
+
 def capture_of(retention: Retention, batches: list[list[ev.BlockValidation]]) -> Capture:
     capture, session = Capture(retention=retention), Session(["blocks"], Identity.generate())
     for batch in batches:
-        capture.accept(session.feed([ev.Frame(encode(event), 0) for event in batch]))
+        frames = [ev.Frame(encode(e), timestamp_us(e.timestamp) * 1_000) for e in batch]
+        capture.accept(session.feed(frames))
     return capture
 
 

@@ -133,7 +133,7 @@ class Intake:
     def feed(self, frames: Sequence[Frame], sizes: Sequence[int] = ()) -> Batch:
         """Read the frames of one batch, or of several between which nothing happened, of these sizes."""
         was_simulated = self.session.simulated
-        batch = self.session.feed(frames)
+        batch = self.session.feed(frames, sizes)
         if self.session.simulated and not was_simulated and self._tap is not None:
             # The message that says so may be gone from a recording before the events are.
             self._tap.note(Simulated())

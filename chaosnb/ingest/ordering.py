@@ -67,11 +67,20 @@ class EventClock:
         self.present_us: int | None = None
         self.newest_us: int | None = None
 
-    def feed(self, timestamp_us: npt.NDArray[np.int64]) -> int:
-        """Take event times in order of arrival; return how many of them are late."""
+    def feed(self, timestamp_us: npt.NDArray[np.int64], ends: npt.NDArray[np.int64] | None = None) -> int:
+        """Take event times in order of arrival; return how many of them are late.
+
+        Parameters
+        ----------
+        timestamp_us : numpy.ndarray of int64, shape (n,)
+        ends : numpy.ndarray of int64, optional
+            Where the batches end that these are made of. None: it is one.
+        """
         if not len(timestamp_us):
             return 0
         known = np.concatenate([self._recent, timestamp_us])
+        if ends is not None and self._is_beyond_horizon(known):
+            return sum(map(self.feed, np.split(timestamp_us, ends)))
         self._recent = known[-_RECENT:]
         middle = (len(self._recent) - 1) // 2
         limit = int(np.partition(self._recent, middle)[middle]) + _HORIZON_US
@@ -84,3 +93,8 @@ class EventClock:
         self.newest_us = max(int(latest[-1]), int(recent[-1]))
         self.present_us = int(recent[int(_PRESENT * (len(recent) - 1))])
         return int(np.count_nonzero(timestamp_us < latest[:-1] - self._lateness_us))
+
+    def _is_beyond_horizon(self, known_us: npt.NDArray[np.int64]) -> bool:
+        """Say whether not all of these times need be believed, so that it matters when which came."""
+        newest_us = known_us.max() if self.newest_us is None else max(known_us.max(), self.newest_us)
+        return bool(newest_us - known_us.min() > _HORIZON_US)

@@ -107,7 +107,7 @@ class History:
             end=self._end,
             until=until,
             following=following,
-            together=self._retention == Retention(),
+            is_due=capture.is_due,
             clock=self._clock,
             on_incident=capture.note,
         )

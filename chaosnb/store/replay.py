@@ -50,8 +50,10 @@ class Replay(Link):
         Where it hurries at first, to be held there. None: nowhere.
     following : bool
         Whether to go on as more is recorded.
-    together : bool
-        Whether several batches may be given as one where that is quicker, which only retention can tell.
+    is_due : callable
+        Told how many messages and bytes come next, and the last one's arrival: whether the batch that ends
+        there has to be given alone, else with others, which is quicker and which only retention can tell.
+        By default each is.
     clock : Clock, optional
         Paces it; the default is this machine's.
     on_incident : callable
@@ -86,7 +88,7 @@ class Replay(Link):
         end: Place | None = None,
         until: Place | None = None,
         following: bool = False,
-        together: bool = False,
+        is_due: Callable[[int, int, int], bool] = lambda frames, size, at_ns: True,
         clock: Clock | None = None,
         on_incident: Callable[[Incident], None] = lambda incident: None,
     ) -> None:
@@ -102,8 +104,9 @@ class Replay(Link):
         self.session.simulated = opened.simulated
         self._simulated = opened.simulated or is_simulated(folder)
         self._intake.state = self._start.state
-        self._together = together
+        self._is_due = is_due
         self._gathered: list[Frame] = []
+        self._gathered_bytes = 0
         self._sizes: list[int] = []
         self._begun = False
         self._now_ns = opened.at_ns
@@ -215,7 +218,7 @@ class Replay(Link):
                         continue
                     self.place = max(self.place, Place(record.number))
                     frames = decode_frames(record) if record.kind == "f" else []
-                    waits = self._gather(frames)
+                    waits = self._gather(record, frames)
                     if self._gathered and (not waits or len(self._gathered) >= _GATHERED):
                         yield self._feed_gathered()
                     while self.place.record == record.number:
@@ -253,20 +256,26 @@ class Replay(Link):
             self._loaded.set()
             self.playhead.finish()
 
-    def _gather(self, frames: list[Frame]) -> bool:
-        """Put off a whole batch to be fed with the next ones, if all of it is due."""
+    def _gather(self, record: Record, frames: list[Frame]) -> bool:
+        """Put off a whole batch to be fed with the next ones, if all of it is to come by now."""
         behind = Place(self.place.record + 1)
-        if not (frames and self._together and not self.place.frame and self.playhead.is_past(behind)):
+        if not frames or self.place.frame or not self.playhead.is_past(behind):
             return False
         if self._end is not None and behind > self._end:
             return False
+        # The text of a record is a little more than its messages, which is on the safe side.
+        count, size = len(self._gathered) + len(frames), self._gathered_bytes + len(record.raw)
+        if self._is_due(count, size, frames[-1].received_at_ns):
+            return False
         self.place = behind
         self._gathered += frames
+        self._gathered_bytes = size
         self._sizes.append(len(frames))
         return True
 
     def _feed_gathered(self) -> Batch:
         frames, sizes, self._gathered, self._sizes = self._gathered, self._sizes, [], []
+        self._gathered_bytes = 0
         return self._feed(frames, sizes)
 
     def _feed(self, frames: list[Frame], sizes: list[int]) -> Batch:

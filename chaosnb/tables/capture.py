@@ -78,7 +78,7 @@ class Capture:
         self._retention = retention or Retention()
         self._rows_since_look = 0
         self._bytes_since_look = 0
-        self._looked_us = 0
+        self._looked_ns = 0
         self._bytes_waiting = 0
         self._rejects: deque[Reject] = deque()
         self._rejects_bytes = 0
@@ -100,7 +100,8 @@ class Capture:
                 table.flush()
         self.arrivals.add({name: len(rows.events) for name, rows in batch.rows.items()})
         events = batch.events
-        self._retain(batch, events)
+        newest_ns = max((int(rows.received_at_ns[-1]) for rows in batch.rows.values()), default=None)
+        self._retain(batch, events, newest_ns)
         now = self._monotonic()
         with self._lock:
             self.events += events
@@ -112,10 +113,18 @@ class Capture:
             self._keep(batch.rejects)
             self._recent.append((now, events))
             self._forget(now)
-        newest_ns = [int(rows.received_at_ns[-1]) for rows in batch.rows.values()]
-        if newest_ns:
-            self.lag_s = max(0, self._wall_ns() - max(newest_ns)) / 1e9
+        if newest_ns is not None:
+            self.lag_s = max(0, self._wall_ns() - newest_ns) / 1e9
         self.changed.set()
+
+    def is_due(self, frames: int, size: int, at_ns: int) -> bool:
+        """Say whether retention may look at the tables once so many more messages, and bytes, have come.
+
+        `at_ns` is the arrival of the last of them. Until it does, batches may be given together as well.
+        """
+        rows, size = self._rows_since_look + frames, self._bytes_since_look + size
+        # A clock that was set back must not put it off.
+        return self._retention.is_due(rows, abs(at_ns - self._looked_ns) / 1e9, size)
 
     def note(self, incident: Incident) -> None:
         """Add a step of the connection."""
@@ -189,15 +198,15 @@ class Capture:
             }
         )
 
-    def _retain(self, batch: Batch, events: int) -> None:
-        if self._retention == Retention() or batch.present_us is None:
+    def _retain(self, batch: Batch, events: int, at_ns: int | None) -> None:
+        if batch.present_us is None or at_ns is None:
             return
-        self._rows_since_look += events
-        self._bytes_since_look += batch.size
-        age_s = (batch.present_us - self._looked_us) / 1e6
-        if self._retention.is_due(self._rows_since_look, age_s, self._bytes_since_look):
-            self._rows_since_look, self._bytes_since_look, self._looked_us = 0, 0, batch.present_us
+        if self.is_due(events, batch.size, at_ns):
+            self._rows_since_look, self._bytes_since_look, self._looked_ns = 0, 0, at_ns
             self._retention.apply(self.tables.values(), batch.present_us)
+        else:
+            self._rows_since_look += events
+            self._bytes_since_look += batch.size
 
     def _keep(self, rejects: list[Reject]) -> None:
         for reject in map(_kept, rejects[-_KEPT_REJECTS:]):
@@ -213,11 +222,12 @@ class Capture:
 
 def drift_frame(drift: Counter[str]) -> pd.DataFrame:
     """Return how often the node sent what the protocol does not name: drift, count."""
-    counts = list(drift.items())  # at once, since the stream goes on counting
+    # At once, since the stream goes on counting, and without a new object for each, at which others may run.
+    counts = dict(drift)
     return pd.DataFrame(
         {
-            "drift": _texts([printable(name) for name, _ in counts]),
-            "count": np.array([count for _, count in counts], dtype="int64"),
+            "drift": _texts([printable(name) for name in counts]),
+            "count": np.array(list(counts.values()), dtype="int64"),
         }
     )
 

@@ -33,6 +33,8 @@ _EXCESS: Final = 0.01
 class Retention(Struct, frozen=True):
     """What is kept; None sets no limit. Until it is looked at again, a hundredth more may be there.
 
+    For `age_s` that is a hundredth in time of arrival, and at most 2,000 rows.
+
     Attributes
     ----------
     rows : int or None
@@ -61,7 +63,7 @@ class Retention(Struct, frozen=True):
                 table.evict(-int(-table.rows * (1 - self.bytes / used) // 1))
 
     def is_due(self, rows: int, age_s: float, size: int) -> bool:
-        """Say whether to apply it again, so many rows, seconds of event time and bytes after the last."""
+        """Say whether to apply it again, so many rows, seconds and bytes of messages after the last time."""
         if self.rows is not None:
             return rows > _EXCESS * self.rows
         if self.age_s is not None:

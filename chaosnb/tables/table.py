@@ -89,6 +89,8 @@ class Table:
 
     def evict(self, rows: int) -> None:
         """Forget the oldest rows; nothing if `rows` is not positive."""
+        if rows <= 0:
+            return
         with self._lock:
             self._flush()
             rows = min(rows, self._rows)
