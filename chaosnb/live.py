@@ -29,6 +29,7 @@ from chaosnb.store.dataset import Dataset
 from chaosnb.store.history import History, Moment
 from chaosnb.store.moments import Time, microseconds
 from chaosnb.tables.capture import Capture
+from chaosnb.tables.selection import Selection
 from chaosnb.text import printable
 
 if TYPE_CHECKING:
@@ -250,29 +251,40 @@ class Stream(Dataset):
         self._check_running()
         self._pump.submit(self._pump.link.unsubscribe(unwanted)).result(timeout=10)
 
-    def dashboard(self) -> Dashboard:
-        """Return the live dashboard: TPS, decisions, sentiment and reputation, with controls."""
+    def dashboard(self, plots: str | Iterable[str] | None = None) -> Dashboard:
+        """Return the live dashboard with these plots; None: TPS, decisions, sentiment and reputation.
+
+        Its controls offer the others, too; the names are those that `plot` knows.
+        """
         from chaosnb.notebook.dashboard import Dashboard
 
         self._before_reading()
-        return Dashboard(self)
+        return Dashboard(self, plots=plots)
 
     def plot(self, name: str) -> LivePlot:
-        """Return one live plot: ``tps``, ``decisions``, ``sentiment`` or ``reputation``."""
-        from chaosnb.notebook.dashboard import plot
+        """Return one live plot.
+
+        There are ``tps``, ``decisions``, ``sentiment``, ``reputation``, ``event_rate``, ``lag``, and of all
+        since the beginning ``approval``, ``outcomes``, ``consensus`` and ``movers``.
+        """
+        from chaosnb.notebook.single import plot
 
         self._before_reading()
         return plot(self, name)
 
-    def tally(self, name: str) -> pd.DataFrame:
-        """Return ``approval``, ``outcomes`` or ``consensus`` so far, without reading the tables anew.
+    def tally(
+        self, name: str, *, agents: str | Iterable[str] = (), personalities: str | Iterable[str] = ()
+    ) -> pd.DataFrame:
+        """Return ``approval``, ``outcomes``, ``consensus`` or ``movers`` so far, without reading tables anew.
 
-        Columns are those of `chaosnb.tables.tallies.Tallies.value`; it begins with what the tables hold when
-        it is first asked.
+        Columns are those of `chaosnb.tables.tallies.Tallies.value`, of all or of these agents; it begins with
+        what the tables hold when it is first asked.
         """
         self._before_reading()
-        tables = self._capture.tables
-        return self._with_source(self._capture.tallies.value(name, lambda table: tables[table].snapshot()))
+        tables, chosen = self._capture.tables, Selection.of(agents, personalities)
+        known = self.personalities if chosen.personalities else {}
+        found = self._capture.tallies.value(name, lambda table: tables[table].snapshot(), chosen, known)
+        return self._with_source(found)
 
     @property
     def closed(self) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
-__all__ = ["did_you_mean", "printable"]
+__all__ = ["did_you_mean", "printable", "without_particulars"]
 
 # Controls (with those of 8 bits), what turns or hides text, line ends of Unicode's own, lone surrogates. The
 # joiners within emoji stay.
@@ -19,6 +20,9 @@ _ESCAPES: Final = {
 }
 _ELLIPSIS: Final = "…"
 _LONGEST_NAME: Final = 64
+# What names one block, meme or agent.
+_PARTICULAR: Final = re.compile(r"\d|\b[0-9a-f]{6,}\b")
+_LONGEST_REASON: Final = 200
 
 
 def printable(text: str, most: int | None = None) -> str:
@@ -60,3 +64,22 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     """
     near = get_close_matches(word.lower()[:_LONGEST_NAME], list(names), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def without_particulars(reason: str) -> str:
+    """Return the kind of a reason, so that those of one kind can be counted together.
+
+    Words with a digit or a hash in them stand for one block, meme or agent, and become ``…``; only the first
+    200 characters count.
+
+    Parameters
+    ----------
+    reason : str
+        As a node gave it.
+
+    Examples
+    --------
+    >>> without_particulars("posted meme-17")
+    'posted …'
+    """
+    return " ".join("…" if _PARTICULAR.search(word) else word for word in reason[:_LONGEST_REASON].split())

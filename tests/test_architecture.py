@@ -46,7 +46,7 @@ ROOMS = {
     "ingest": room("text errors protocol"),
     "tables": room("text errors widths protocol ingest"),
     "store": room("text errors protocol ingest tables"),
-    "analysis": room("errors widths protocol.schema protocol.iso8601"),
+    "analysis": room("text errors widths protocol.schema protocol.iso8601"),
     "figures": room("text errors protocol.schema analysis"),
     "devnet": room("errors protocol"),
     "endpoint": room("errors protocol ingest", lazily="devnet"),

@@ -24,8 +24,9 @@ from chaosnb.figures import FIGURES
 from chaosnb.ingest.gaps import Gap
 from chaosnb.ingest.status import Status
 from chaosnb.notebook.controls import WINDOWS
-from chaosnb.notebook.dashboard import Dashboard, plot
+from chaosnb.notebook.dashboard import Dashboard
 from chaosnb.notebook.live_plot import LivePlot
+from chaosnb.notebook.single import plot
 from chaosnb.tables.ledgers import gap_frame
 
 HOSTILE = "<img src=x onerror=alert(1)>"

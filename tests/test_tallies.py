@@ -1,4 +1,4 @@
-"""Votes tallied while they come: the same as the analysis of the whole tables."""
+"""Votes and scores tallied while they come: the same as the analysis of the whole tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chaosnb
-from chaosnb.analysis import approval_rate, block_outcomes, consensus_time
+from chaosnb.analysis import approval_rate, block_outcomes, consensus_time, reputation_movers
 from chaosnb.protocol import events as ev
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.tables.capture import Capture
+from chaosnb.tables.selection import Selection
 from chaosnb.tables.tallies import TALLIES, Tallies
 from tests.engines import as_pandas
 from tests.event_strategies import START_US, batch_of, new_session
@@ -23,44 +24,118 @@ agents = st.sampled_from([ev.Agent(name, name[0]) for name in ("a1", "a2", "b1",
 decisions = st.sampled_from(["approve", "approve", "reject", "maybe"])
 hashes = st.sampled_from("ghi")
 votes = st.builds(ev.BlockValidation, hashes, agents, decisions, st.just("why"), when)
-producer, meme = ev.Producer("p", "00"), ev.MemeContent("text", "gm")
+producers = st.sampled_from([ev.Producer("a1", "00"), ev.Producer("b1", "00")])
+meme = ev.MemeContent("text", "gm")
 blocks = st.builds(
     ev.BlockProposal,
     hashes,
     st.just(""),
     st.integers(1, 3),
-    st.just(producer),
+    producers,
     st.just(()),
     st.just(meme),
     when,
 )
+# Halves, whose sums are exact in whatever order they are added.
+scores = st.integers(0, 8).map(lambda halves: halves / 2)
+reasons = st.sampled_from(["posted meme-17", "posted meme-18", "a fine block", ""])
+updates = st.builds(ev.ReputationUpdate, st.sampled_from(["a1", "b1", "c1"]), scores, scores, reasons, when)
 
 
 def batch_values(capture: Capture) -> dict[str, pd.DataFrame]:
     """What the analysis makes of the tables."""
-    cast, made = (capture.tables[name].snapshot() for name in ("block_validation", "block_proposal"))
+    names = ("block_validation", "block_proposal", "reputation_update")
+    cast, made, moved = (capture.tables[name].snapshot() for name in names)
     return {
         "approval": approval_rate(cast).drop(columns=["low", "high"]),
         "outcomes": block_outcomes(cast),
         "consensus": consensus_time(cast, made),
+        "movers": reputation_movers(moved),
     }
 
 
-def tallied(capture: Capture, name: str) -> pd.DataFrame:
-    return capture.tallies.value(name, lambda table: capture.tables[table].snapshot())
+def tallied(capture: Capture, name: str, selection: Selection | None = None) -> pd.DataFrame:
+    known = {"a1": "a", "a2": "a", "b1": "b", "b2": "b", "c1": "c"}
+    return capture.tallies.value(
+        name, lambda table: capture.tables[table].snapshot(), selection or Selection(), known
+    )
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.lists(st.lists(votes | blocks, max_size=12), max_size=5), st.integers(0, 4))
+@given(st.lists(st.lists(votes | blocks | updates, max_size=12), max_size=5), st.integers(0, 4))
 def test_what_is_tallied_is_what_the_analysis_finds(parts: list[list[Any]], asked_after: int) -> None:
     """In any order and with repeated votes, asked for at any time and again after each batch."""
     capture, session = Capture(), new_session()
     for number, part in enumerate(parts):
         capture.accept(batch_of(part, session, START_US + number))
         if number >= asked_after:
-            tallied(capture, TALLIES[number % 3])
+            tallied(capture, TALLIES[number % len(TALLIES)])
     for name, wanted in batch_values(capture).items():
         pd.testing.assert_frame_equal(as_pandas(tallied(capture, name)), as_pandas(wanted), check_dtype=False)
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    st.lists(votes | blocks | updates, max_size=40),
+    st.sampled_from([(), ("a1",), ("b1", "c1")]),
+    st.sampled_from([(), ("a",), ("b", "c")]),
+)
+def test_of_some_agents_it_is_what_the_analysis_finds_of_theirs(
+    found: list[Any], agents: tuple[str, ...], kinds: tuple[str, ...]
+) -> None:
+    """Their votes and scores alone, and the blocks that they made, by everybody's votes."""
+    capture = Capture()
+    capture.accept(batch_of(found))
+    selection = Selection(agents, kinds)
+    every = batch_values(capture)
+    cast, made, moved = (
+        capture.tables[name].snapshot()
+        for name in ("block_validation", "block_proposal", "reputation_update")
+    )
+
+    def among(ids: pd.Series) -> pd.Series:
+        chosen = (not agents) | ids.isin(agents)
+        return chosen & ((not kinds) | ids.astype("str").str[0].isin(kinds))
+
+    own = made.sort_values(["timestamp", "seq"]).drop_duplicates("block_hash")
+    hashes = own.loc[among(own["producer_id"]), "block_hash"]
+    # A second vote does not count, whoever is looked at.
+    wanted = {
+        "approval": approval_rate(cast[among(cast["validator_id"])]).drop(columns=["low", "high"]),
+        "outcomes": every["outcomes"][every["outcomes"]["block_hash"].isin(hashes)],
+        "consensus": every["consensus"][every["consensus"]["block_hash"].isin(hashes)],
+        "movers": reputation_movers(moved[among(moved["agent_id"])]),
+    }
+    for name in TALLIES:
+        shown = as_pandas(wanted[name] if selection else every[name]).reset_index(drop=True)
+        live = as_pandas(tallied(capture, name, selection))
+        pd.testing.assert_frame_equal(live, shown, check_dtype=False)
+
+
+def test_movers_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither agents nor kinds of reasons that a node makes up fill the memory."""
+    monkeypatch.setattr("chaosnb.tables.movers._MOST_AGENTS", 3)
+    monkeypatch.setattr("chaosnb.tables.movers._MOST_KINDS", 2)
+    capture, session = Capture(), new_session()
+    stamp = format_timestamp(START_US)
+    first = [ev.ReputationUpdate(f"a{n}", 0.0, n, "", stamp) for n in range(9)]
+    capture.accept(batch_of(first, session))
+    assert tallied(capture, "movers")["agent_id"].tolist() == ["a2", "a1", "a0"]
+    later = [ev.ReputationUpdate("a2", 2.0, 3.0, reason, stamp) for reason in ("x", "y", "z")]
+    capture.accept(batch_of(later, session))
+    told = tallied(capture, "movers").query("agent_id == 'a2'")
+    assert dict(zip(told["reason"], told["updates"], strict=True)) == {"": 1, "x": 1, "…": 2}
+
+
+def test_scores_on_their_way_when_movers_begin_count_once() -> None:
+    """They are in the table before they are here."""
+    capture, session = Capture(), new_session()
+    stamp = format_timestamp(START_US)
+    batch = batch_of([ev.ReputationUpdate("a", 0.0, 1.0, "", stamp)], session)
+    capture.tables["reputation_update"].append(batch.rows["reputation_update"])
+    tallied(capture, "movers")
+    capture.tallies.update(batch)
+    assert tallied(capture, "movers")["updates"].tolist() == [1]
 
 
 def test_a_stream_tallies_what_its_tables_hold() -> None:
@@ -74,7 +149,9 @@ def test_a_stream_tallies_what_its_tables_hold() -> None:
     wanted = block_outcomes(s.block_validation)
     pd.testing.assert_frame_equal(as_pandas(s.tally("outcomes")), as_pandas(wanted))
     assert "(simulated)" in s.tally("outcomes").attrs["source"]
-    with pytest.raises(ValueError, match="'approval', 'outcomes', 'consensus'"):
+    kind = s.block_validation["validator_personality"].iloc[0]
+    assert s.tally("approval", personalities=kind)["personality"].tolist() == [kind]
+    with pytest.raises(ValueError, match="'approval', 'outcomes', 'consensus', 'movers'"):
         s.tally("moon")
 
 

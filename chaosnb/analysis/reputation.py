@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from chaosnb.analysis.columns import texts
 from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.intervals import quantile
+from chaosnb.text import without_particulars
 
 __all__ = [
     "reputation_inequality",
@@ -26,9 +26,6 @@ Floats = npt.NDArray[np.float64]
 
 _SCORES: Final = ("timestamp", "agent_id", "old_score", "new_score")
 _FEWEST: Final = 10
-# What names one block, meme or agent, so that reasons of one kind can be counted together.
-_PARTICULAR: Final = re.compile(r"\d|\b[0-9a-f]{6,}\b")
-_LONGEST_REASON: Final = 200
 
 
 def reputation_trajectories(updates: Frame, *, every_s: float = 60) -> Frame:
@@ -173,7 +170,7 @@ def reputation_movers(updates: Frame, *, top: int = 10, reasons: int = 3) -> Fra
     chosen = change.iloc[order].head(top)
     rows = rows[rows["agent_id"].isin(chosen.index)]
     places, kinds = pd.factorize(texts(rows["reason"]))
-    short = np.array([_kind(text) for text in kinds], dtype=object)
+    short = np.array([without_particulars(text) for text in kinds], dtype=object)
     rows = rows.assign(reason=short[places])
     told = rows.groupby(["agent_id", "reason"])["moved"]
     found = told.agg(["size", "sum"]).reset_index()
@@ -329,10 +326,6 @@ def score_changes(updates: Any, *names: str) -> pd.DataFrame:
     rows = rows.sort_values(order, kind="stable").reset_index(drop=True)
     kinds: dict[str, Any] = {"agent_id": "str", "old_score": "float64", "new_score": "float64"}
     return rows.astype(kinds).fillna({"agent_id": ""})
-
-
-def _kind(reason: str) -> str:
-    return " ".join("…" if _PARTICULAR.search(word) else word for word in reason[:_LONGEST_REASON].split())
 
 
 def _slope(rows: pd.DataFrame) -> tuple[float, float]:

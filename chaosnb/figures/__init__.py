@@ -35,12 +35,14 @@ from chaosnb.figures.production import block_intervals, height
 from chaosnb.figures.series import decisions, event_rate, lag, reputation, sentiment, tps
 from chaosnb.figures.shares import approval_by, participation
 from chaosnb.figures.specs import FIGURES
+from chaosnb.figures.standings import PLOTS
 from chaosnb.figures.style import PALETTE, Columns, label
 from chaosnb.figures.tree import block_tree
 
 __all__ = [
     "FIGURES",
     "PALETTE",
+    "PLOTS",
     "Columns",
     "agreement",
     "alliance_churn",

@@ -13,6 +13,7 @@ from chaosnb.analysis.memes import meme_spread as spread
 from chaosnb.analysis.reputation import reputation_inequality as inequality
 from chaosnb.analysis.reputation import reputation_movers as movers
 from chaosnb.analysis.spells import alliance_churn as churn
+from chaosnb.figures import standings
 from chaosnb.figures.style import (
     DASHES,
     PALETTE,
@@ -24,7 +25,6 @@ from chaosnb.figures.style import (
     room_for,
     still,
     time_layout,
-    words,
 )
 
 if TYPE_CHECKING:
@@ -228,44 +228,7 @@ def reputation_movers(updates: pd.DataFrame, *, top: int = 10, reasons: int = 3)
     >>> reputation_movers(pd.DataFrame({**of, "new_score": [0.75], "reason": "charm"})).data[0].x.tolist()
     [0.25]
     """
-    found = movers(updates, top=top, reasons=reasons)
-    agents = [*dict.fromkeys(found["agent_id"])]
-    place = {agent: len(agents) - 1 - number for number, agent in enumerate(agents)}
-    data: list[Spec] = []
-    for number, (reason, rows) in enumerate(found.groupby("reason", sort=False)):
-        told = [
-            f"{words(str(reason))}: {moved:+.3f} in {n:,} updates"
-            for moved, n in zip(rows["moved"], rows["updates"], strict=True)
-        ]
-        data.append(
-            {
-                **{"type": "bar", "orientation": "h", "name": label(str(reason)), "hovertext": told},
-                **{"x": rows["moved"].to_numpy(np.float64), "y": [place[one] for one in rows["agent_id"]]},
-                **{"hovertemplate": "%{hovertext}<extra></extra>"},
-                "marker": {"color": PALETTE[number % len(PALETTE)]},
-            }
-        )
-    whole = found.drop_duplicates("agent_id")
-    data.append(
-        {
-            **{"type": "scatter", "mode": "markers", "name": "all told", "x": whole["change"].to_numpy()},
-            **{"y": [place[one] for one in whole["agent_id"]], "hovertemplate": "%{x:+.3f}<extra></extra>"},
-            "marker": {
-                "color": "black",
-                "size": 8,
-                "symbol": "diamond",
-                "line": {"color": "white", "width": 1},
-            },
-        }
-    )
-    height = 150 + max(_ROW_PX * len(agents), 120)
-    layout = plane_layout(
-        "Whose reputation moved most", "change of score", "", empty=not agents, height=height
-    )
-    layout["barmode"] = "relative"
-    layout["yaxis"] |= {"tickvals": [*place.values()], "ticktext": [label(one) for one in agents]}
-    layout["margin"] |= {"l": 24 + 6 * min(max((len(one) for one in agents), default=8), 28), "t": 76}
-    return still({"data": data, "layout": layout}, updates)
+    return still(standings.movers(movers(updates, top=top, reasons=reasons)), updates)
 
 
 def alliance_churn(updates: pd.DataFrame, *, every_s: float = 60) -> go.Figure:

@@ -9,6 +9,7 @@ import numpy as np
 from chaosnb.analysis import drifts, finality
 from chaosnb.analysis.frames import to_pandas
 from chaosnb.analysis.outcomes import block_outcomes
+from chaosnb.figures import standings
 from chaosnb.figures.style import (
     DASHES,
     PALETTE,
@@ -18,7 +19,6 @@ from chaosnb.figures.style import (
     line,
     milliseconds,
     plane_layout,
-    room_for,
     still,
     time_layout,
 )
@@ -28,13 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["consensus_times", "drift", "finality_curve", "outcomes"]
 
-_BLUE, _GREEN, _RED, _GREY = PALETTE[0], PALETTE[2], PALETTE[5], PALETTE[6]
-# Shapes differ, too, for those who cannot tell the colours, and in print.
-_LOOKS: Final = {
-    "accepted": (_GREEN, "circle"),
-    "rejected": (_RED, "x"),
-    "undecided": (_GREY, "triangle-up-open"),
-}
+_BLUE, _GREY = PALETTE[0], PALETTE[6]
 _MOST_LINES: Final = 12
 
 
@@ -63,24 +57,9 @@ def outcomes(votes: Any, *, validators: int | None = None, quorum: float = 0.5) 
     >>> outcomes(votes).data[0].x.tolist()
     [2]
     """
-    found = to_pandas(block_outcomes(votes, validators=validators, quorum=quorum))
-    counts = found["reason"].value_counts().sort_values(kind="stable")
-    names = [str(name) or "accepted" for name in counts.index]
-    total = len(found)
-    bars: Spec = {
-        **{"type": "bar", "orientation": "h", "x": counts.to_numpy(), "y": np.arange(len(names))},
-        "marker": {"color": [_GREEN if name == "accepted" else _RED for name in names]},
-        "text": [f"{n:,} ({n / total:.1%})".replace("%", "&#37;") for n in counts.tolist()],
-        **{"textposition": "auto", "hoverinfo": "skip", "showlegend": False},
-    }
-    height = 110 + max(34 * len(names), 120)
-    title = f"Outcome of {total:,} blocks" if total else "Outcome of blocks"
-    layout = plane_layout(title, "blocks", "", empty=found.empty, height=height)
-    # The reasons are our own words, and longer than a label.
-    ticks = [name.replace(", ", ",<br>") for name in names]
-    layout["yaxis"] |= {"tickvals": [*range(len(names))], "ticktext": ticks, "zeroline": False}
-    layout["margin"] |= {"l": room_for(names) + 10, "t": 40}
-    return still({"data": [bars], "layout": layout}, votes)
+    return still(
+        standings.outcomes(to_pandas(block_outcomes(votes, validators=validators, quorum=quorum))), votes
+    )
 
 
 def consensus_times(
@@ -114,27 +93,7 @@ def consensus_times(
     [1.0]
     """
     found = to_pandas(finality.consensus_time(votes, blocks, validators=validators, quorum=quorum))
-    data = []
-    for outcome, (color, symbol) in _LOOKS.items():
-        some = found[found["outcome"] == outcome]
-        if some.empty:
-            continue
-        told = [
-            f"block {height:,}: {label(block)}<br>{outcome}"
-            for height, block in zip(some["height"], some["block_hash"], strict=True)
-        ]
-        data.append(
-            {
-                **{"type": "scatter", "mode": "markers", "name": outcome, "hovertext": told},
-                **{"x": milliseconds(some), "y": floats(some, "consensus_time_s")},
-                **{"marker": {"color": color, "symbol": symbol, "size": 7}},
-                "hovertemplate": "%{hovertext}, %{y:.2f} s<extra></extra>",
-            }
-        )
-    layout = time_layout("Time to the decisive vote", "seconds since the proposal", empty=found.empty)
-    layout["hovermode"] = "closest"
-    layout["yaxis"]["rangemode"] = "tozero"
-    return still({"data": data, "layout": layout}, votes, blocks)
+    return still(standings.consensus(found), votes, blocks)
 
 
 def finality_curve(

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from chaosnb.analysis import ballots, turnout
 from chaosnb.analysis.frames import to_pandas
-from chaosnb.figures.style import PALETTE, Floats, Spec, floats, label, plane_layout, room_for, still
+from chaosnb.figures.standings import approval, shares
+from chaosnb.figures.style import floats, still
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 __all__ = ["approval_by", "participation"]
-
-_BLUE, _GREY = PALETTE[0], PALETTE[6]
-_ROW_PX: Final = 26
 
 
 def approval_by(
@@ -54,17 +49,7 @@ def approval_by(
     if by not in ("personality", "validator"):
         raise ValueError(f"by={by!r} is not possible: choose 'personality' or 'validator'")
     rates = to_pandas(ballots.approval_rate(votes, by, clustered=clustered))
-    rates = rates.dropna(subset="approval_rate").iloc[::-1]
-    names = [str(name) for name in rates[by]]
-    yes, voted = floats(rates, "approve"), floats(rates, "approve") + floats(rates, "reject")
-    ends = [floats(rates, name) * 100 for name in ("approval_rate", "low", "high")]
-    told = [
-        f"{share:.1f} % ({low:.1f} % to {high:.1f} %): {int(a):,} of {int(n):,} votes"
-        for share, low, high, a, n in zip(*ends, yes, voted, strict=True)
-    ]
-    overall = float(yes.sum() / voted.sum() * 100) if voted.sum() else None
-    title, axis = f"Approval by {by}", "votes that approve (%), 95 % interval"
-    return still(_shares(names, ends, voted, told, title, axis, overall), votes)
+    return still(approval(rates, by), votes)
 
 
 def participation(
@@ -97,50 +82,14 @@ def participation(
     """
     if by not in ("personality", "validator"):
         raise ValueError(f"by={by!r} is not possible: choose 'validator' or 'personality'")
-    shares = to_pandas(turnout.participation(votes, by, blocks=blocks))
-    names = [str(name) for name in shares[by]]
-    cast, possible = floats(shares, "voted"), floats(shares, "possible")
-    ends = [floats(shares, name) * 100 for name in ("participation", "low", "high")]
+    found = to_pandas(turnout.participation(votes, by, blocks=blocks))
+    names = [str(name) for name in found[by]]
+    cast, possible = floats(found, "voted"), floats(found, "possible")
+    ends = [floats(found, name) * 100 for name in ("participation", "low", "high")]
     told = [
         f"{share:.1f} % ({low:.1f} % to {high:.1f} %): {int(n):,} of {int(most):,} votes"
         for share, low, high, n, most in zip(*ends, cast, possible, strict=True)
     ]
     overall = float(cast.sum() / possible.sum() * 100) if possible.sum() else None
     title, axis = f"Participation by {by}", "votes cast of those possible (%), 95 % interval"
-    return still(_shares(names, ends, possible, told, title, axis, overall), votes)
-
-
-def _shares(
-    names: Sequence[str],
-    ends: Sequence[Floats],
-    trials: Floats,
-    told: Sequence[str],
-    title: str,
-    axis: str,
-    overall: float | None,
-) -> Spec:
-    share, low, high = ends
-    points: Spec = {
-        **{"type": "scatter", "mode": "markers", "x": share, "y": np.arange(len(names)), "showlegend": False},
-        **{"marker": {"size": 9, "color": _BLUE}, "hovertext": [*told]},
-        "hovertemplate": "%{hovertext}<extra></extra>",
-        "error_x": {
-            **{"type": "data", "symmetric": False, "array": high - share, "arrayminus": share - low},
-            **{"color": _BLUE, "thickness": 2, "width": 4},
-        },
-    }
-    height = 110 + max(_ROW_PX * len(names), 120)
-    layout = plane_layout(title, axis, "", empty=not len(names), height=height)
-    layout["margin"] |= {"l": room_for(names) + 50, "t": 40}
-    layout["xaxis"]["range"] = [-2, 102]
-    ticks = [f"{label(name)} (n = {int(n):,})" for name, n in zip(names, trials, strict=True)]
-    layout["yaxis"] |= {"tickvals": [*range(len(names))], "ticktext": ticks, "zeroline": False}
-    layout["yaxis"]["range"] = [-0.7, max(len(names), 1) - 0.3]
-    if overall is not None:
-        line = {"color": _GREY, "width": 1, "dash": "dash"}
-        at = {"x0": overall, "x1": overall, "yref": "paper", "y0": 0, "y1": 1}
-        layout["shapes"] = [{"type": "line", **at, "line": line}]
-        note = {"x": overall, "yref": "paper", "y": 1, "yanchor": "bottom", "showarrow": False}
-        text = {"text": f"all votes {overall:.1f} %", "font": {"size": 10}}
-        layout.setdefault("annotations", []).append({**text, **note})
-    return {"data": [points], "layout": layout}
+    return still(shares(names, ends, possible, told, title, axis, overall), votes)

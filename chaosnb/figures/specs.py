@@ -32,6 +32,7 @@ from chaosnb.figures.style import (
     time_layout,
     words,
 )
+from chaosnb.protocol.schema import TABLES
 
 __all__ = ["FIGURES", "Look", "decisions", "event_rate", "lag", "looks_of", "reputation", "sentiment", "tps"]
 
@@ -264,10 +265,12 @@ def event_rate(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
     """
     x = milliseconds(frame)
     data = []
+    tables = [*TABLES]
     for place, name in enumerate(name for name in map(str, frame) if name != "time"):
-        turn, color = divmod(place, len(PALETTE))
-        data.append(line(x, frame[name], label(name), PALETTE[color], "%{y:.3~g}/s"))
-        data[-1]["line"]["dash"] = DASHES[turn % len(DASHES)]
+        # A table keeps its look when another one gets its first row.
+        color, dash = _LOOKS[(tables.index(name) if name in tables else place) % len(_LOOKS)]
+        data.append(line(x, frame[name], label(name), color, "%{y:.3~g}/s"))
+        data[-1]["line"]["dash"] = dash
     layout = time_layout("Events", "events per second", empty=not len(x))
     layout["yaxis"]["rangemode"] = "tozero"
     _name_beside(layout)

@@ -10,12 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chaosnb.notebook.dashboard import Dashboard, plot
+    from chaosnb.notebook.dashboard import Dashboard
     from chaosnb.notebook.live_plot import LivePlot
+    from chaosnb.notebook.single import plot
 
 __all__ = ["Dashboard", "LivePlot", "plot"]
 
-_HOMES = {"Dashboard": "dashboard", "LivePlot": "live_plot", "plot": "dashboard"}
+_HOMES = {"Dashboard": "dashboard", "LivePlot": "live_plot", "plot": "single"}
 
 
 def __getattr__(name: str) -> object:

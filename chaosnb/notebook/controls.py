@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import ipywidgets as widgets
 
+from chaosnb.figures import PLOTS
 from chaosnb.notebook.full_screen import FullScreen
 from chaosnb.protocol.events import TOPICS
 from chaosnb.store.formats import FORMATS
@@ -51,6 +52,8 @@ class Controls:
         The window chosen at first.
     topics : iterable of str
         The topics subscribed to at first.
+    plots : iterable of str
+        The plots shown at first.
     on_change : callable
         Called when the picture has to change. A bound method is held weakly: ipywidgets holds every open
         widget, and with it what its handlers hold, for the life of the process.
@@ -61,7 +64,8 @@ class Controls:
     ----------
     status, message, problems : ipywidgets.HTML
         The stream's state, the last export's result, and what went wrong; what is put in must be escaped.
-    pause, window, resolution, personalities, agents, everyone, format, folder, export : ipywidgets widgets
+    pause, window, resolution, plots, personalities, agents, everyone : ipywidgets widgets
+    format, folder, export : ipywidgets widgets
         The controls.
     topics : dict of str to ipywidgets.Checkbox
         The switch of each topic.
@@ -71,6 +75,7 @@ class Controls:
         self,
         window_s: float | None,
         topics: Iterable[str],
+        plots: Iterable[str],
         on_change: Callable[[], None],
         on_export: Callable[[], None],
         on_topics: Callable[[], None],
@@ -108,13 +113,21 @@ class Controls:
             )
             for topic in TOPICS
         }
+        self.plots = _choice("Plots", "Which plots to show; Ctrl adds to a choice, and takes from it")
+        self.plots.options = tuple(PLOTS)
+        self.plots.value = tuple(plots)
+        self._panels = widgets.Box()
+        self._panels.add_class("chaosnb-plots")
         self.personalities = _choice("Personalities", "Whose events to show; none chosen: all")
         self.agents = _choice("Agents", "Whose events to show; none chosen: all, and the top movers")
         self.everyone = widgets.Button(
             description="Show all", tooltip="Choose no personality and no agent", layout=narrow
         )
         change, press, switch = _weakly(on_change), _weakly(on_export), _weakly(on_topics)
-        for control in (self.pause, self.window, self.resolution, self.personalities, self.agents):
+        for control in (
+            *(self.pause, self.window, self.resolution, self.plots),
+            *(self.personalities, self.agents),
+        ):
             control.observe(change, names="value")
         for box in self.topics.values():
             box.observe(switch, names="value")
@@ -131,6 +144,11 @@ class Controls:
     def resolution_s(self) -> float | None:
         """How many seconds each bar or point sums up; None: chosen by the window."""
         return RESOLUTIONS[self.resolution.value]
+
+    @property
+    def chosen_plots(self) -> tuple[str, ...]:
+        """The plots to show, in their order."""
+        return tuple(self.plots.value)
 
     def offer(self, personalities: Iterable[str], agents: Iterable[str]) -> None:
         """Offer these to choose from; what is chosen stays chosen.
@@ -149,12 +167,17 @@ class Controls:
                 # New options clear the choice.
                 control.value = chosen
 
-    def arrange(self, plots: Mapping[str, widgets.DOMWidget]) -> widgets.VBox:
-        """Put the controls above and below the plots.
+    def place(self, plots: Iterable[widgets.DOMWidget]) -> None:
+        """Show these plots between the controls.
 
         Parameters
         ----------
-        plots : mapping of str to ipywidgets.DOMWidget
+        plots : iterable of ipywidgets.DOMWidget
+        """
+        self._panels.children = tuple(plots)
+
+    def arrange(self) -> widgets.VBox:
+        """Put the controls above and below the plots.
 
         Returns
         -------
@@ -163,11 +186,9 @@ class Controls:
         view = [self.pause, self.window, self.resolution, FullScreen()]
         files = [self.format, self.folder, self.export, self.message]
         topics = [widgets.HTML("Topics"), *self.topics.values()]
-        filters = [self.personalities, self.agents, self.everyone, widgets.HTML(_HINT)]
-        panels = widgets.Box(list(plots.values()))
-        panels.add_class("chaosnb-plots")
+        filters = [self.plots, self.personalities, self.agents, self.everyone, widgets.HTML(_HINT)]
         above = [_row(view), _row(topics)]
-        whole = widgets.VBox([self.status, *above, panels, _row(filters), _row(files), self.problems])
+        whole = widgets.VBox([self.status, *above, self._panels, _row(filters), _row(files), self.problems])
         whole.add_class("chaosnb-dashboard")
         return whole
 

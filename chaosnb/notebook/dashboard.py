@@ -1,8 +1,8 @@
-"""The dashboard: a stream's state, its four live plots and their controls; and `plot` for one of the plots.
+"""The dashboard: a stream's state, its live plots and their controls.
 
-Beside `chaosnb.live` on the path of the data: it asks the stream for aggregates, has `chaosnb.figures` draw
-them and hands the figures to `LivePlot`. One writer thread a dashboard does this, never the one that reads
-the socket.
+Beside `chaosnb.live` on the path of the data: it asks the stream for aggregates and tallies, has
+`chaosnb.figures` draw them and hands the figures to `LivePlot`. One writer thread a dashboard does this,
+never the one that reads the socket.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import ipywidgets as widgets
 
-from chaosnb.figures import FIGURES
 from chaosnb.figures.specs import Look, looks_of
 from chaosnb.notebook.controls import WINDOWS, Controls, release
 from chaosnb.notebook.display import escape, problem_html, status_html, status_text
@@ -23,22 +22,26 @@ from chaosnb.notebook.errands import Board, Errands
 from chaosnb.notebook.kernel import has_kernel
 from chaosnb.notebook.live_plot import LivePlot, push_together
 from chaosnb.notebook.picture import picture_html
-from chaosnb.notebook.source import Source, figure_of, interval_s
+from chaosnb.notebook.source import TALLY_EVERY_S, Source, check_plots, figure_of, interval_s, values_of
 from chaosnb.notebook.writer import Writer
 from chaosnb.tables.aggregates import AGGREGATES
+from chaosnb.tables.tallies import TALLIES
 
-__all__ = ["Dashboard", "Source", "plot"]
+__all__ = ["Dashboard", "Source"]
 
 _STATUS_EVERY_S: Final = 1.0
 _SETTLED_S: Final = 2.0
 _JOIN_S: Final = 2.0
 _MOST_LOOKS: Final = 1_000
 # What the network reports of itself does not say whose it is.
-_NARROWED: Final = {"tps": "observed: chosen agents; reported: all"}
+_NARROWED: Final = {
+    **{"tps": "observed: chosen agents; reported: all", "event_rate": "all", "lag": "all"},
+    **dict.fromkeys(("outcomes", "consensus"), "blocks of chosen agents"),
+}
 
 
 class Dashboard:
-    """What a stream is doing, live: its state, four plots, and controls to pause, choose and export.
+    """What a stream is doing, live: its state, its plots, and controls to pause, choose and export.
 
     It moves until the stream closes, and its controls work after that; `close` leaves nothing behind.
 
@@ -50,19 +53,30 @@ class Dashboard:
         How often a second to look for something new, at most 10.
     window_s : float or None
         How many seconds to show at first: 60, 300, 600 or 3600, or None for all.
+    plots : str or iterable of str, optional
+        The plots to show at first, some of `chaosnb.figures.PLOTS`. None: TPS, decisions, sentiment and
+        reputation.
 
     Attributes
     ----------
     widget : ipywidgets.VBox
         The whole dashboard, to be placed in layouts of one's own.
     plots : dict of str to LivePlot
-        The four plots by name.
+        The plots that are shown, by name.
     controls : Controls
         The widgets for what can be set.
     """
 
-    def __init__(self, stream: Board, *, fps: float = 6.0, window_s: float | None = 600.0) -> None:
+    def __init__(
+        self,
+        stream: Board,
+        *,
+        fps: float = 6.0,
+        window_s: float | None = 600.0,
+        plots: str | Iterable[str] | None = None,
+    ) -> None:
         pause_s = interval_s(fps)
+        names = AGGREGATES if plots is None else check_plots(plots)
         if window_s not in WINDOWS.values():
             choices = ", ".join(map(str, WINDOWS.values()))
             raise ValueError(f"window_s={window_s!r} is not offered: choose one of {choices}")
@@ -81,13 +95,14 @@ class Dashboard:
         self._kept: Any = None
         self._problems = 0
         self._handle: Any = None
-        next_one = _weakly(self._draw_next)
-        self.plots = {name: LivePlot(on_drawn=next_one) for name in AGGREGATES}
+        self.plots: dict[str, LivePlot] = {}
+        self._tallied_at: dict[str, float] = {}
         self.controls = Controls(
-            window_s, stream.topics, self._changed, self._start_export, self._switch_topics
+            window_s, stream.topics, names, self._changed, self._start_export, self._switch_topics
         )
         self._errands = Errands(stream, self.controls, _weakly(self.report))
-        self.widget = self.controls.arrange(self.plots)
+        self.widget = self.controls.arrange()
+        self._choose_plots()
         self._writer = Writer(self, Dashboard._step, pause_s)
         # ipywidgets holds all open widgets: without this they would outlive the dashboard.
         self._end = weakref.finalize(self, _end, self._writer, self.widget)
@@ -223,7 +238,7 @@ class Dashboard:
             return
         ready: list[tuple[LivePlot, dict[str, Any]]] = []
         for name, live in self.plots.items():
-            if live.due or last:
+            if (live.due and self._is_time_for(name, now, choice)) or last:
                 try:
                     spec = self._spec(name, choice)
                     if spec is not None:
@@ -233,13 +248,36 @@ class Dashboard:
         # Together: what comes at once the browser draws at once, and answers with one message.
         push_together(ready, force=last)
 
+    def _is_time_for(self, name: str, now: float, choice: tuple[Any, ...]) -> bool:
+        # How all has stood since the beginning changes slowly, and costs more to tell.
+        if name not in TALLIES:
+            return True
+        chosen_before = self._drawn.get(name, (None,))[0] == choice
+        if chosen_before and now - self._tallied_at.get(name, -float("inf")) < TALLY_EVERY_S:
+            return False
+        self._tallied_at[name] = now
+        return True
+
+    def _choose_plots(self) -> None:
+        """Show the plots that the controls name, in their order, and let go of the others."""
+        before = self.plots
+        next_one = _weakly(self._draw_next)
+        # All at once, since the writer goes through them.
+        self.plots = {
+            name: before.get(name) or LivePlot(on_drawn=next_one) for name in self.controls.chosen_plots
+        }
+        self.controls.place(self.plots.values())
+        for name in before.keys() - self.plots.keys():
+            self._drawn.pop(name, None)
+            release(before[name])
+
     def _spec(self, name: str, choice: tuple[Any, ...]) -> dict[str, Any] | None:
         """Draw a figure, unless it were the same as before."""
         window_s, resolution_s, agents, kinds = choice
         # A line of reputation keeps its colour among those that are not drawn.
         only = agents if name != "reputation" or kinds else ()
-        frame = self._stream.aggregate_arrays(
-            name, window_s, resolution_s=resolution_s, agents=only, personalities=kinds
+        frame = values_of(
+            self._stream, name, window_s, resolution_s=resolution_s, agents=only, personalities=kinds
         )
         columns = [frame[str(column)] for column in frame]
         before = self._drawn.get(name)
@@ -268,6 +306,8 @@ class Dashboard:
         self.controls.problems.value = problem_html(text)
 
     def _changed(self) -> None:
+        if self.controls.chosen_plots != tuple(self.plots):
+            self._choose_plots()
         self._writer.wake()
 
     def _start_export(self) -> None:
@@ -275,67 +315,6 @@ class Dashboard:
 
     def _switch_topics(self) -> None:
         self._errands.switch_topics()
-
-
-def plot(
-    stream: Source,
-    name: str,
-    *,
-    window_s: float | None = 600.0,
-    agents: str | Iterable[str] | None = None,
-    fps: float = 6.0,
-) -> LivePlot:
-    """Make one live plot of a stream, which moves until the stream or the plot is closed.
-
-    Parameters
-    ----------
-    stream : Source
-        The stream to show.
-    name : str
-        One of ``tps``, ``decisions``, ``sentiment`` and ``reputation``.
-    window_s : float or None
-        How many seconds to show, or None for all.
-    agents : str or iterable of str, optional
-        Whose reputation to show; without it, of those whose score moved most.
-    fps : float
-        How often a second to look for something new, at most 10.
-
-    Returns
-    -------
-    LivePlot
-
-    Raises
-    ------
-    ValueError
-        If there is no such plot, or `fps` is not possible.
-    """
-    if name not in FIGURES:
-        raise ValueError(f"there is no plot {name!r}: choose one of {', '.join(map(repr, FIGURES))}")
-    pause_s = interval_s(fps)
-    chosen = (agents,) if isinstance(agents, str) else tuple(agents or ())
-
-    worn: dict[str, Look] = {}
-
-    def draw() -> dict[str, Any]:
-        frame = stream.aggregate_arrays(name, window_s)
-        spec = figure_of(name, frame, stream.gaps, chosen, tuple(worn), dict(worn))
-        worn.clear()
-        worn.update(looks_of(spec))
-        return spec
-
-    def step(live: LivePlot) -> bool:
-        last = stream.closed
-        try:
-            if live.due or last:
-                live.push(draw(), force=last)
-                live.tell("")
-        except Exception as error:
-            live.tell(f"{type(error).__name__}: {error}")
-        return not last and not live.closed
-
-    live = LivePlot(draw())
-    Writer(live, step, pause_s).start()
-    return live
 
 
 def narrowed(name: str, spec: dict[str, Any]) -> dict[str, Any]:

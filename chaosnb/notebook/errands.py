@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from chaosnb.figures import Columns
 from chaosnb.notebook.controls import Controls
 from chaosnb.notebook.display import escape, problem_html
 from chaosnb.notebook.source import Source
@@ -17,18 +16,6 @@ __all__ = ["Board", "Errands"]
 
 class Board(Source, Protocol):
     """What of a `chaosnb.Stream` the dashboard shows and sets."""
-
-    def aggregate_arrays(
-        self,
-        name: str,
-        window_s: float | None = 600,
-        points: int = 300,
-        *,
-        resolution_s: float | None = None,
-        agents: Iterable[str] = (),
-        personalities: Iterable[str] = (),
-    ) -> Columns:
-        """Return the newest values of an aggregate, of these agents alone."""
 
     def export(self, folder: str, format: str = "parquet", *, quiet: bool = False) -> Path:
         """Write all tables."""

@@ -1,17 +1,25 @@
-"""What of a stream is shown in plots, and how its aggregates become figures."""
+"""What of a stream is shown in plots, and how its aggregates and tallies become figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pandas as pd
 
-from chaosnb.figures import FIGURES, Columns
+from chaosnb.figures import PLOTS, Columns
 from chaosnb.figures.specs import Look
+from chaosnb.tables.tallies import TALLIES
+from chaosnb.text import did_you_mean
 
-__all__ = ["Source", "figure_of", "interval_s"]
+__all__ = ["TALLY_EVERY_S", "Source", "check_plots", "figure_of", "interval_s", "values_of"]
+
+TALLY_EVERY_S: Final = 1.0
+"""How often to draw how all has stood since the beginning, which changes slowly and costs more to tell."""
+
+_MOST_BLOCKS: Final = 300
+_MOST_GROUPS: Final = 12
 
 
 class Source(Protocol):
@@ -33,11 +41,76 @@ class Source(Protocol):
     def closed(self) -> bool:
         """Whether nothing more will come."""
 
-    def aggregate_arrays(self, name: str, window_s: float | None = 600, points: int = 300) -> Columns:
-        """Return the newest values of an aggregate."""
+    def aggregate_arrays(
+        self,
+        name: str,
+        window_s: float | None = 600,
+        points: int = 300,
+        *,
+        resolution_s: float | None = None,
+        agents: Iterable[str] = (),
+        personalities: Iterable[str] = (),
+    ) -> Columns:
+        """Return the newest values of an aggregate, of these agents alone."""
+
+    def tally(
+        self, name: str, *, agents: Iterable[str] = (), personalities: Iterable[str] = ()
+    ) -> pd.DataFrame:
+        """Return how votes or scores stand so far, of these agents alone."""
 
     def export(self, folder: str, format: str = "parquet") -> Path:
         """Write all tables."""
+
+
+def check_plots(plots: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names of plots, each once, or raise a `ValueError` that lists the right ones.
+
+    Examples
+    --------
+    >>> check_plots(["lag", "tps", "lag"])
+    ('lag', 'tps')
+    """
+    names = (plots,) if isinstance(plots, str) else tuple(dict.fromkeys(plots))
+    for name in names:
+        if name not in PLOTS:
+            near = did_you_mean(str(name), PLOTS)
+            raise ValueError(f"there is no plot {name!r}{near}: choose from {', '.join(map(repr, PLOTS))}")
+    return names
+
+
+def values_of(
+    stream: Source,
+    name: str,
+    window_s: float | None,
+    *,
+    resolution_s: float | None = None,
+    agents: tuple[str, ...] = (),
+    personalities: tuple[str, ...] = (),
+) -> Columns:
+    """Return what a plot shows.
+
+    Parameters
+    ----------
+    stream : Source
+    name : str
+        The plot's name.
+    window_s, resolution_s : float or None
+        As of `chaosnb.tables.aggregates.Aggregates.value`. A tally is of all since the beginning, but for the
+        times of blocks, of which the newest 300 of the window are shown.
+    agents, personalities : tuple of str
+        Whose; if empty, of all.
+    """
+    if name not in TALLIES:
+        return stream.aggregate_arrays(
+            name, window_s, resolution_s=resolution_s, agents=agents, personalities=personalities
+        )
+    found = stream.tally(name, agents=agents, personalities=personalities)
+    if name != "consensus":
+        return found
+    if window_s is not None and len(found):
+        found = found[found["time"] >= found["time"].iloc[-1] - pd.Timedelta(seconds=window_s)]
+    # Without names, which would be sent anew with each block; a block's height tells it well enough.
+    return found.tail(_MOST_BLOCKS).drop(columns="block_hash")
 
 
 def figure_of(
@@ -48,12 +121,12 @@ def figure_of(
     lines: tuple[str, ...] = (),
     looks: Mapping[str, Look] | None = None,
 ) -> dict[str, Any]:
-    """Draw an aggregate, with the gaps.
+    """Draw a plot, with the gaps where it is over time.
 
     Parameters
     ----------
     name : str
-        The aggregate's name.
+        The plot's name.
     frame : mapping of str to numpy.ndarray, or pandas.DataFrame
         Its values.
     gaps : pandas.DataFrame
@@ -70,10 +143,14 @@ def figure_of(
     dict
         A plotly figure specification.
     """
+    if name in TALLIES and name != "consensus":
+        spec = PLOTS[name](frame, **({"most": _MOST_GROUPS} if name == "approval" else {}))
+        spec["layout"]["title"]["text"] += ", so far"
+        return spec
     chosen: dict[str, Any] = {}
     if name == "reputation":
         chosen = ({"agents": agents} if agents else {"stay": lines}) | {"looks": looks}
-    return FIGURES[name](frame, gaps=gaps, **chosen)
+    return PLOTS[name](frame, gaps=gaps, **chosen)
 
 
 def interval_s(fps: float) -> float:

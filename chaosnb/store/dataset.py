@@ -142,11 +142,11 @@ class Dataset(ABC):
         agents: str | Iterable[str] = (),
         personalities: str | Iterable[str] = (),
     ) -> pd.DataFrame:
-        """Return what a live plot shows: ``tps``, ``decisions``, ``sentiment`` or ``reputation`` over time.
+        """Return what a live plot shows: tps, decisions, sentiment, reputation, event_rate or lag over time.
 
         Columns, formulas and parameters are those of `chaosnb.tables.aggregates.Aggregates.value`. With
         `agents` or `personalities` only their votes, words, blocks and scores count; what the network reports
-        of itself stays what it is.
+        of itself stays what it is, and so do ``event_rate`` and ``lag``.
         """
         columns = self.aggregate_arrays(
             name,
@@ -174,7 +174,7 @@ class Dataset(ABC):
         """
         aggregates, tables = self._capture.aggregates, self._capture.tables
         span: dict[str, Any] = {"window_s": window_s, "points": points, "resolution_s": resolution_s}
-        selection = Selection(_names(agents), _names(personalities))
+        selection = Selection.of(agents, personalities)
         if not selection:
             return aggregates.arrays(name, **span)
         return selected(

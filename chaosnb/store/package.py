@@ -254,7 +254,8 @@ class _Shelf:
     @cached_property
     def aggregates(self) -> Aggregates:
         """The sums of the rows that are there, made when they are asked for."""
-        aggregates = Aggregates()
+        frames = self._frames
+        aggregates = Aggregates(lambda name: frames[name])
         for name in EVENT_TYPES:
             frame = self._frames[name]
             for start in range(0, len(frame), SLICE_ROWS):

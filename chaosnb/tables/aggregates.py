@@ -7,7 +7,7 @@ from parts (`merge`) or in another order gives the same values.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.ingest.session import Batch, Rows, join_rows
-from chaosnb.protocol.schema import field_reader
-from chaosnb.tables.buckets import NEVER, BucketSums, Columns, bucket_times
+from chaosnb.protocol.schema import TABLES, field_reader
+from chaosnb.tables.activity import ACTIVITY, batch_of_frame
+from chaosnb.tables.buckets import NEVER, BucketSums, Columns, bucket_times, whole_grid
 from chaosnb.tables.columns import look_up
 from chaosnb.tables.scores import LastScores
 from chaosnb.widths import round_width
@@ -45,7 +46,7 @@ _ACTORS: Final = {
 }
 
 AGGREGATES: Final = ("tps", "decisions", "sentiment", "reputation")
-"""The names that `Aggregates.value` knows."""
+"""The names of those that are kept up from the beginning."""
 
 # The tables that each is made of.
 _MADE_OF: Final = {
@@ -85,10 +86,7 @@ class Throughput:
 
     def value(self, start: int, width: int, stop: int = NEVER) -> Columns:
         """Return columns time, reported, observed (both 1/s; see `Aggregates.value`)."""
-        seconds, sums = self._sums.value(start, width, stop)
-        grid = np.arange(seconds[0], seconds[-1] + width, width) if len(seconds) else seconds
-        on_grid = np.zeros((len(grid), 3))
-        on_grid[np.searchsorted(grid, seconds)] = sums
+        grid, on_grid = whole_grid(*self._sums.value(start, width, stop), width)
         with np.errstate(invalid="ignore"):
             reported = on_grid[:, 0] / on_grid[:, 1]
         observed = on_grid[:, 2] / width
@@ -152,13 +150,22 @@ class _Aggregate(Protocol):
 class Aggregates:
     """All aggregates of a stream; safe to update in one thread and to read in others.
 
+    Parameters
+    ----------
+    table : callable, optional
+        Gives a table by name: ``event_rate`` and ``lag`` begin with what it holds when they are first asked
+        for. None: with what comes then.
+
     Examples
     --------
     >>> Aggregates().value("decisions").columns.tolist()
     ['time', 'approve', 'reject', 'other', 'approval_rate']
     """
 
-    def __init__(self) -> None:
+    def __init__(self, table: Callable[[str], pd.DataFrame] | None = None) -> None:
+        self._table = table
+        # By table the last arrival that one which began late has seen, until all have seen what comes next.
+        self._seen: dict[str, dict[str, int]] = {}
         self._lock = threading.Lock()
         self._pending: dict[str, list[Rows]] = {}
         self._pending_events = 0
@@ -200,7 +207,7 @@ class Aggregates:
 
         Parameters
         ----------
-        name : {"tps", "decisions", "sentiment", "reputation"}
+        name : {"tps", "decisions", "sentiment", "reputation", "event_rate", "lag"}
         window_s : float or None
             How many seconds before the newest event it begins; None: with the first. What is dated over an
             hour ahead of the feed is left out until the feed comes there.
@@ -218,6 +225,7 @@ class Aggregates:
             sentiment: counts `positive`, `neutral`, `negative`, `other`; `sentiment_index` =
             (positive - negative) / (positive + neutral + negative).
             reputation: `agent_id`, `time`, `score`.
+            event_rate, lag: as of `chaosnb.analysis.activity`; those of all events.
 
         Raises
         ------
@@ -238,10 +246,13 @@ class Aggregates:
 
         They are read-only, and the same objects as before where nothing has changed.
         """
-        if name not in self._by_name:
-            raise ValueError(f"no aggregate {name!r}; there are {', '.join(map(repr, AGGREGATES))}")
+        if name not in AGGREGATES and name not in ACTIVITY:
+            there = ", ".join(map(repr, (*AGGREGATES, *ACTIVITY)))
+            raise ValueError(f"no aggregate {name!r}; there are {there}")
         with self._lock:
             span = self._span(window_s, points, resolution_s)
+            if name not in self._by_name:
+                self._begin(name)
             known = self._values.get(name)
             if known is None or known[0] != span:
                 columns = with_ratio(name, self._by_name[name].value(*span))
@@ -285,8 +296,9 @@ class Aggregates:
             oldest = int(rows.timestamp_us.min()) // _SECOND_US
             self._oldest = oldest if self._oldest is None else min(self._oldest, oldest)
         for name, aggregate in self._by_name.items():
-            if not _MADE_OF[name].isdisjoint(joined.rows):
-                aggregate.update(joined)
+            if not _MADE_OF.get(name, joined.rows.keys()).isdisjoint(joined.rows):
+                seen = self._seen.pop(name, None)
+                aggregate.update(joined if seen is None else _after(joined, seen))
                 self._values.pop(name, None)
         for name, (read_id, read_personality) in _ACTORS.items():
             # Agents without end, which a node can make up, are not kept.
@@ -295,10 +307,31 @@ class Aggregates:
                 if not self._are_known(ids, personalities):  # which is quicker than to note them again
                     self._personalities.update(zip(ids, personalities, strict=True))
 
+    def _begin(self, name: str) -> None:
+        begun = self._by_name[name] = ACTIVITY[name]()
+        seen: dict[str, int] = {}
+        for table in TABLES if self._table is not None else ():
+            assert self._table is not None
+            frame = self._table(table)
+            if len(frame):
+                begun.update(batch_of_frame(table, frame))
+                seen[table] = int(frame["seq"].max())
+        # A batch may be in the tables already, and on its way here.
+        self._seen[name] = seen
+
     def _are_known(self, ids: list[str], personalities: list[str]) -> bool:
         with suppress(KeyError):
             return look_up(self._personalities, ids) == tuple(personalities)
         return False
+
+
+def _after(batch: Batch, seen: dict[str, int]) -> Batch:
+    """Return the rows that arrived later than these, without their events."""
+    parts = {}
+    for name, rows in batch.rows.items():
+        new = rows.seq > seen.get(name, -1)
+        parts[name] = Rows([], rows.timestamp_us[new], rows.received_at_ns[new], rows.seq[new])
+    return Batch(rows=parts)
 
 
 def as_frame(columns: Columns) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NEVER", "BucketSums", "Columns", "bucket_times"]
+__all__ = ["NEVER", "BucketSums", "Columns", "bucket_times", "whole_grid"]
 
 NEVER: Final = 2**62
 """A second that does not come."""
@@ -137,6 +137,16 @@ def _buckets_of(
     if span > _SPAN_S:
         return np.unique(seconds, return_inverse=True)
     return np.arange(first, first + span), seconds - first  # which saves the sorting
+
+
+def whole_grid(
+    seconds: npt.NDArray[np.int64], sums: npt.NDArray[np.float64], width: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return all buckets from the first to the last, and their sums: 0 where there were none."""
+    grid = np.arange(seconds[0], seconds[-1] + width, width) if len(seconds) else seconds
+    on_grid = np.zeros((len(grid), sums.shape[1]))
+    on_grid[np.searchsorted(grid, seconds)] = sums
+    return grid, on_grid
 
 
 def bucket_times(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.datetime64]:

@@ -61,8 +61,10 @@ class Capture:
         retention: Retention | None = None,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.tables: Mapping[str, Table] = {name: Table(schema) for name, schema in TABLES.items()}
-        self.aggregates = Aggregates()
+        tables = {name: Table(schema) for name, schema in TABLES.items()}
+        self.tables: Mapping[str, Table] = tables
+        # Of the tables alone: what refers to itself stays in memory for longer.
+        self.aggregates = Aggregates(lambda name: tables[name].snapshot())
         self.tallies = Tallies()
         self.arrivals = Arrivals(monotonic)
         self.changed = threading.Event()

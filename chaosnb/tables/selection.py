@@ -6,7 +6,7 @@ shown, which a selection with a short one makes cheap; it sees no rows that rete
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from msgspec import Struct
 
+from chaosnb.tables.activity import ACTIVITY
 from chaosnb.tables.aggregates import Aggregates, Span, with_ratio
 from chaosnb.tables.buckets import BucketSums, Columns, bucket_times
 
@@ -49,6 +50,18 @@ class Selection(Struct, frozen=True):
     agents: tuple[str, ...] = ()
     personalities: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, agents: str | Iterable[str], personalities: str | Iterable[str]) -> Selection:
+        """Choose by names, or by one name.
+
+        Examples
+        --------
+        >>> Selection.of("a", ["lawful"])
+        Selection(agents=('a',), personalities=('lawful',))
+        """
+        one_or_more = (agents, personalities)
+        return cls(*((names,) if isinstance(names, str) else tuple(names) for names in one_or_more))
+
     def __bool__(self) -> bool:
         return bool(self.agents or self.personalities)
 
@@ -80,8 +93,9 @@ def selected(
 
     Parameters
     ----------
-    name : {"tps", "decisions", "sentiment", "reputation"}
-        Of ``tps`` only `observed` is selected, by a block's producer: `reported` is the network's own.
+    name : {"tps", "decisions", "sentiment", "reputation", "event_rate", "lag"}
+        Of ``tps`` only `observed` is selected, by a block's producer: `reported` is the network's own. Of
+        ``event_rate`` and ``lag`` nothing is.
     selection : Selection
     aggregates : Aggregates
     table : callable
@@ -99,7 +113,7 @@ def selected(
         return with_ratio(name, _counts(name, selection, span, table))
     columns = aggregates.arrays(name, window_s=window_s, points=points, resolution_s=resolution_s)
     agents = selection.chosen(aggregates.personalities)
-    if agents is None:
+    if agents is None or name in ACTIVITY:
         return columns
     if name == "reputation":
         kept = np.fromiter((agent in agents for agent in columns["agent_id"]), bool, len(columns["agent_id"]))

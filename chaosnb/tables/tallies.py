@@ -1,4 +1,4 @@
-"""What `chaosnb.analysis` says of votes, kept up while they come: approval, outcomes and consensus time.
+"""What `chaosnb.analysis` says of votes and scores, kept up while they come: approval, outcomes, movers, ….
 
 Nothing is kept before somebody asks; from then on each vote is entered once, and only blocks with new votes
 are judged again. A vote that comes late, or twice, goes where it belongs: parts may overlap.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -16,17 +16,20 @@ import numpy as np
 import pandas as pd
 
 from chaosnb.ingest.session import Batch
+from chaosnb.tables.movers import Movers
+from chaosnb.tables.selection import Selection
 
 __all__ = ["TALLIES", "Tallies"]
 
-TALLIES: Final = ("approval", "outcomes", "consensus")
+TALLIES: Final = ("approval", "outcomes", "consensus", "movers")
 """The names that `Tallies.value` knows."""
 
+_EVERYBODY: Final = Selection()
 _QUORUM: Final = 0.5
 _MOST_BLOCKS: Final = 50_000
 _CAST: Final = ("approve", "reject")
 _REASONS: Final = ("too few votes", "no majority", "a personality against")
-_BLOCK_FIELDS: Final = ("block_hash", "height", "timestamp", "seq")
+_BLOCK_FIELDS: Final = ("block_hash", "height", "producer_id", "timestamp", "seq")
 _VOTE_FIELDS: Final = ("block_hash", "validator_id", "validator_personality", "decision", "timestamp", "seq")
 
 
@@ -37,7 +40,15 @@ class _Vote(NamedTuple):
     decision: str
 
 
+class _Made(NamedTuple):
+    t_us: int
+    seq: int
+    height: int
+    producer: str
+
+
 class _Verdict(NamedTuple):
+    first_us: int
     approve: int
     reject: int
     against: int
@@ -53,7 +64,7 @@ class _Ballot:
 
 
 class Tallies:
-    """Votes by personality and by block; safe to update in one thread and to read in others.
+    """Votes by personality and by block, and scores; safe to update in one thread and to read in others.
 
     The newest 50,000 blocks are kept; votes on older ones stay counted.
 
@@ -67,14 +78,18 @@ class Tallies:
         self._lock = threading.Lock()
         self._kept = False
         self._ballots: dict[str, _Ballot] = {}
-        self._blocks: dict[str, tuple[int, int, int]] = {}
-        self._counts: dict[str, Counter[str]] = {}
+        self._blocks: dict[str, _Made] = {}
+        self._counts: dict[tuple[str, str], Counter[str]] = {}
         self._voters: Counter[str] = Counter()
         self._judged_for = 0
         self._newest_us = 0
+        self._movers: Movers | None = None
 
     def update(self, batch: Batch) -> None:
-        """Enter the votes and blocks of a batch, if anybody has asked for them yet."""
+        """Enter the votes, blocks and scores of a batch, if anybody has asked for them yet."""
+        if self._movers is not None:
+            with self._lock:
+                self._movers.update(batch)
         if not self._kept:
             return
         with self._lock:
@@ -88,16 +103,27 @@ class Tallies:
                 for event, t_us, seq in zip(
                     rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True
                 ):
-                    self._propose(event.block_hash, event.height, t_us, seq)
+                    made = _Made(t_us, seq, event.height, event.producer.id)
+                    self._propose(event.block_hash, made)
 
-    def value(self, name: str, table: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-        """Return one tally; it equals what `chaosnb.analysis` makes of the same votes.
+    def value(
+        self,
+        name: str,
+        table: Callable[[str], pd.DataFrame],
+        selection: Selection = _EVERYBODY,
+        known: Mapping[str, str] | None = None,
+    ) -> pd.DataFrame:
+        """Return one tally; it equals what `chaosnb.analysis` makes of the same votes or scores.
 
         Parameters
         ----------
-        name : {"approval", "outcomes", "consensus"}
+        name : {"approval", "outcomes", "consensus", "movers"}
         table : callable
             Gives a table by name, to begin with what had come before.
+        selection : Selection
+            Whose votes, blocks and scores to tell of; an outcome is always by everybody's votes.
+        known : mapping of str to str, optional
+            The personality of each agent, for a selection by personality.
 
         Returns
         -------
@@ -105,6 +131,7 @@ class Tallies:
             approval: as `chaosnb.analysis.approval_rate` by personality, without the interval.
             outcomes: as `chaosnb.analysis.block_outcomes`.
             consensus: as `chaosnb.analysis.consensus_time`.
+            movers: as `chaosnb.analysis.reputation_movers`.
 
         Raises
         ------
@@ -113,14 +140,24 @@ class Tallies:
         """
         if name not in TALLIES:
             raise ValueError(f"no tally {name!r}; there are {', '.join(map(repr, TALLIES))}")
+        chosen = selection.chosen(dict(known or {}))
+        if name == "movers":
+            return self._moved(table, chosen)
         if not self._kept:
             # First, so that no batch falls between: what both have is entered once.
             self._kept = True
             self._begin(table("block_validation"), table("block_proposal"))
         with self._lock:
             if name == "approval":
-                return self._approval()
-            return self._outcomes() if name == "outcomes" else self._consensus()
+                return self._approval(selection)
+            return self._outcomes(chosen) if name == "outcomes" else self._consensus(chosen)
+
+    def _moved(self, table: Callable[[str], pd.DataFrame], chosen: set[str] | None) -> pd.DataFrame:
+        with self._lock:
+            if self._movers is None:
+                self._movers = Movers()
+                self._movers.begin(table("reputation_update"))
+            return self._movers.value(chosen)
 
     def _begin(self, votes: pd.DataFrame, blocks: pd.DataFrame) -> None:
         with self._lock:
@@ -128,10 +165,8 @@ class Tallies:
                 for block, who, kind, decision, t_us, seq in _columns(votes, _VOTE_FIELDS):
                     self._vote(block, who, kind, decision, t_us, seq)
             if len(blocks):
-                for block, height, t_us, seq in _columns(
-                    blocks, ("block_hash", "height", "timestamp", "seq")
-                ):
-                    self._propose(block, height, t_us, seq)
+                for block, height, producer, t_us, seq in _columns(blocks, _BLOCK_FIELDS):
+                    self._propose(block, _Made(t_us, seq, height, producer))
 
     def _vote(self, block: str, who: str, personality: str, decision: str, t_us: int, seq: int) -> None:
         self._newest_us = max(self._newest_us, t_us)
@@ -152,24 +187,30 @@ class Tallies:
 
     def _count(self, who: str, vote: _Vote, step: int) -> None:
         kind = vote.decision if vote.decision in _CAST else "other"
-        counts = self._counts.setdefault(vote.personality, Counter())
+        counts = self._counts.setdefault((vote.personality, who), Counter())
         counts[kind] += step
         if kind != "other":
             self._voters[who] += step
             if not self._voters[who]:
                 del self._voters[who]
 
-    def _propose(self, block: str, height: int, t_us: int, seq: int) -> None:
-        self._newest_us = max(self._newest_us, t_us)
-        made = self._blocks.get(block)
-        if made is None or (t_us, seq) < made[:2]:
-            self._blocks[block] = (t_us, seq, height)
+    def _propose(self, block: str, made: _Made) -> None:
+        self._newest_us = max(self._newest_us, made.t_us)
+        known = self._blocks.get(block)
+        if known is None or made[:2] < known[:2]:
+            self._blocks[block] = made
             if len(self._blocks) > _MOST_BLOCKS:
                 del self._blocks[next(iter(self._blocks))]
 
-    def _approval(self) -> pd.DataFrame:
+    def _approval(self, selection: Selection) -> pd.DataFrame:
+        whole: dict[str, Counter[str]] = {}
+        for (personality, who), counts in self._counts.items():
+            if not selection.agents or who in selection.agents:
+                whole.setdefault(personality, Counter()).update(counts)
         rows = []
-        for personality, counts in self._counts.items():
+        for personality, counts in whole.items():
+            if selection.personalities and personality not in selection.personalities:
+                continue
             approve, reject, other = counts["approve"], counts["reject"], counts["other"]
             if approve or reject or other:
                 rate = approve / (approve + reject) if approve + reject else np.nan
@@ -179,13 +220,16 @@ class Tallies:
         kinds = {"personality": "str", "approve": "int64", "reject": "int64", "other": "int64"}
         return _frame(rows, kinds | {"approval_rate": "float64"})
 
-    def _outcomes(self) -> pd.DataFrame:
+    def _outcomes(self, producers: set[str] | None) -> pd.DataFrame:
         size = len(self._voters)
         rows = []
         for block, ballot in self._ballots.items():
+            if producers is not None and (
+                block not in self._blocks or self._blocks[block].producer not in producers
+            ):
+                continue
             verdict = self._verdict(ballot)
             if voted := verdict.approve + verdict.reject:
-                first = min(vote.t_us for vote in ballot.votes.values() if vote.decision in _CAST)
                 outcome = "rejected" if verdict.reason else "accepted"
                 shown = (
                     verdict.approve,
@@ -195,16 +239,18 @@ class Tallies:
                     outcome,
                     verdict.reason,
                 )
-                rows.append((block, first, *shown))
+                rows.append((block, verdict.first_us, *shown))
         rows.sort(key=lambda row: (row[1], row[0]))
         kinds = {"block_hash": "str", "time": "time", "approve": "int64", "reject": "int64"}
         kinds |= {"turnout": "float64", "personalities_against": "int64", "outcome": "str", "reason": "str"}
         return _frame(rows, kinds)
 
-    def _consensus(self) -> pd.DataFrame:
+    def _consensus(self, producers: set[str] | None) -> pd.DataFrame:
         rows = []
         nothing = _Ballot()
-        for block, (t_us, _, height) in self._blocks.items():
+        for block, (t_us, _, height, producer) in self._blocks.items():
+            if producers is not None and producer not in producers:
+                continue
             verdict = self._verdict(self._ballots.get(block, nothing))
             open_ = verdict.outcome == "undecided"
             until_us = self._newest_us if open_ else verdict.since_us
@@ -229,7 +275,8 @@ def _judge(votes: Iterable[_Vote], enough: float) -> _Verdict:
     """Take the network's rule over the votes in order of time; see `chaosnb.analysis.consensus_time`."""
     approve = reject = since_us = 0
     outcome, voted, approving = "undecided", set(), set()
-    for vote in sorted(vote for vote in votes if vote.decision in _CAST):
+    cast = sorted(vote for vote in votes if vote.decision in _CAST)
+    for vote in cast:
         voted.add(vote.personality)
         if vote.decision == "approve":
             approve += 1
@@ -244,7 +291,8 @@ def _judge(votes: Iterable[_Vote], enough: float) -> _Verdict:
             outcome, since_us = now, vote.t_us
     failed = (approve + reject < enough, approve <= reject, approving != voted)
     reason = ", ".join(what for what, holds in zip(_REASONS, failed, strict=True) if holds)
-    return _Verdict(approve, reject, len(voted - approving), reason, outcome, since_us)
+    first_us = cast[0].t_us if cast else 0
+    return _Verdict(first_us, approve, reject, len(voted - approving), reason, outcome, since_us)
 
 
 def _columns(frame: pd.DataFrame, names: Iterable[str]) -> Iterable[tuple[Any, ...]]:
