@@ -15,7 +15,8 @@ import pytest
 
 import chaosnb
 from chaosnb.analysis.columns import listed
-from chaosnb.analysis.frames import count, fetch, first, flag, give, repeats, take
+from chaosnb.analysis.frames import count, fetch, flag, give, take
+from chaosnb.analysis.turns import first, repeats
 from tests.engines import ENGINES, as_pandas, empty, on_engine
 
 TIMES = pd.to_datetime(["2026-01-01T00:00:00.000001Z", None, "2025-12-31T23:59:59Z"], format="ISO8601")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosnb.analysis import forks, main_chain, orphans, stale_blocks
+from chaosnb.analysis import forks, main_chain, orphans, reputation_summary, stale_blocks
 from chaosnb.devnet.agents import Parameters
 from tests.engines import devnet, holds_to_the_rules, same_everywhere
 
@@ -103,3 +103,22 @@ def test_a_relation_of_its_own_connection_is_answered_there() -> None:
         relation = connection.from_arrow(pa.Table.from_pandas(blocks, preserve_index=False))
         assert [row[0] for row in main_chain(relation).project("block_hash").fetchall()] == ["a", "b", "d"]
         assert stale_blocks(relation).project("block_hash").fetchall() == [("c",)]
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_small_results_are_on_the_connection_that_was_asked(looks: bool) -> None:
+    """They can be joined with its tables, and with each other; unless it may not look at variables."""
+    _, tables = devnet(seconds=30)
+    with duckdb.connect() as connection:
+        updates = connection.from_arrow(
+            pa.Table.from_pandas(tables["reputation_update"], preserve_index=False)
+        )
+        if not looks:
+            connection.execute("set python_enable_replacements = false")
+        found, again = (reputation_summary(updates).project("agent_id, updates") for _ in range(2))
+        agents = tables["reputation_update"]["agent_id"].nunique()
+        assert len(found.fetchall()) == agents
+        if looks:
+            assert len(found.join(again, "agent_id").fetchall()) == agents
+            joined = updates.project("agent_id").join(found, "agent_id").fetchall()
+            assert len(joined) == len(tables["reputation_update"])

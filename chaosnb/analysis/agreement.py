@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.frames import Frame, Lazy, fetch, first, give, take
+from chaosnb.analysis.frames import Frame, Lazy, fetch, give, take
 from chaosnb.analysis.intervals import quantile
+from chaosnb.analysis.turns import first
 from chaosnb.errors import MissingExtraError
 
 __all__ = ["agreement_clusters", "vote_agreement", "vote_codes"]

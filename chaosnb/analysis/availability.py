@@ -10,8 +10,9 @@ import pandas as pd
 
 from chaosnb.analysis.blocs import allied_at
 from chaosnb.analysis.columns import NOT_A_TIME, microseconds
-from chaosnb.analysis.frames import Frame, fetch, first, give, take
+from chaosnb.analysis.frames import Frame, fetch, give, take
 from chaosnb.analysis.intervals import wilson_interval
+from chaosnb.analysis.turns import first
 
 __all__ = ["absences", "agent_uptime", "participation_by_status"]
 

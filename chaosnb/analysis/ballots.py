@@ -7,8 +7,9 @@ from typing import Any, Final, Literal
 
 import narwhals.stable.v2 as nw
 
-from chaosnb.analysis.frames import Frame, Lazy, bucket, coded, count, first, flag, give, repeats, take
+from chaosnb.analysis.frames import Frame, Lazy, bucket, coded, count, flag, give, take
 from chaosnb.analysis.intervals import wilson_bounds
+from chaosnb.analysis.turns import first, repeats
 
 __all__ = [
     "Group",

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.frames import Frame, fetch, first, give, take
+from chaosnb.analysis.frames import Frame, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.spells import standing
+from chaosnb.analysis.turns import first
 
 __all__ = ["alliance_cohesion", "allied_at"]
 

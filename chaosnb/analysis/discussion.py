@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.ballots import count_votes
-from chaosnb.analysis.frames import Frame, Lazy, bucket, count, fetch, first, flag, give, take
+from chaosnb.analysis.frames import Frame, Lazy, bucket, count, fetch, flag, give, take
 from chaosnb.analysis.intervals import quantile
+from chaosnb.analysis.turns import first
 
 __all__ = ["SaidBy", "discussion_volume", "sentiment_index", "sentiment_lead"]
 

@@ -12,11 +12,12 @@ import pandas as pd
 
 from chaosnb.analysis.blocs import allied_at
 from chaosnb.analysis.columns import texts
-from chaosnb.analysis.frames import Frame, fetch, first, give, take
+from chaosnb.analysis.frames import Frame, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.meme_votes import fresh_at
 from chaosnb.analysis.mixed_logit import Fit, Observations, fit
 from chaosnb.analysis.spells import standing
+from chaosnb.analysis.turns import first
 
 __all__ = ["vote_drivers"]
 

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.ballots import counted_votes
-from chaosnb.analysis.frames import Frame, fetch, first, flag, give, take
+from chaosnb.analysis.frames import Frame, fetch, flag, give, take
 from chaosnb.analysis.outcomes import check_rule
+from chaosnb.analysis.turns import first
 
 __all__ = ["consensus_time", "finality_curve"]
 

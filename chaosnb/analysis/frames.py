@@ -12,7 +12,6 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import narwhals.stable.v2 as nw
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -35,10 +34,9 @@ __all__ = [
     "coded",
     "count",
     "fetch",
-    "first",
     "flag",
     "give",
-    "repeats",
+    "joinable",
     "take",
     "to_pandas",
 ]
@@ -218,6 +216,20 @@ def fetch(lazy: Lazy) -> pd.DataFrame:
     return with_numpy((whole.collect() if here else whole.collect("pyarrow")).to_pandas())
 
 
+def joinable(small: pd.DataFrame, lazy: Lazy) -> Lazy:
+    """Return a small DataFrame as a lazy frame that can be joined with one that `take` gave.
+
+    Examples
+    --------
+    >>> votes = take(pa.table({"decision": ["reject", "approve"]}), "block_validation", "decision")
+    >>> chosen = joinable(pd.DataFrame({"decision": ["approve"]}), votes)
+    >>> fetch(votes.join(chosen, on="decision", how="anti"))["decision"].tolist()
+    ['reject']
+    """
+    native: Any = lazy.to_native()
+    return cast(Lazy, nw.from_native(give(small, native, times=())).lazy())
+
+
 def to_pandas(frame: Any) -> pd.DataFrame:
     """Return a frame of any kind as a pandas DataFrame, such as a small result that is to be drawn.
 
@@ -311,55 +323,6 @@ def count(lazy: Lazy, by: Sequence[str], *sums: str) -> Lazy:
     ]
     named = [nw.col(name).cast(nw.String()).fill_null("") for name in texts]
     return _with_integers(counted.with_columns(*named) if named else counted)
-
-
-def first(lazy: Lazy, by: Sequence[str]) -> Lazy:
-    """Return the first row of each group: by `t_us`, then by `seq` where there is one.
-
-    Examples
-    --------
-    >>> rows = pd.DataFrame({"t_us": [2, 1], "validator_id": "v", "decision": ["reject", "approve"]})
-    >>> votes = take(rows, "block_validation", "timestamp", "validator_id", "decision")
-    >>> fetch(first(votes, ["validator_id"]))["decision"].tolist()
-    ['approve']
-    """
-    return _turns(lazy, by, first=True)
-
-
-def repeats(lazy: Lazy, by: Sequence[str]) -> Lazy:
-    """Return all but the first row of each group; see `first`.
-
-    Examples
-    --------
-    >>> rows = pd.DataFrame({"t_us": [2, 1], "validator_id": "v", "decision": ["reject", "approve"]})
-    >>> votes = take(rows, "block_validation", "timestamp", "validator_id", "decision")
-    >>> fetch(repeats(votes, ["validator_id"]))["decision"].tolist()
-    ['reject']
-    """
-    return _turns(lazy, by, first=False)
-
-
-def _turns(lazy: Lazy, by: Sequence[str], *, first: bool) -> Lazy:
-    order = [name for name in ("t_us", "seq") if name in lazy.collect_schema().names()]
-    if lazy.implementation.is_pandas():
-        rows: pd.DataFrame = lazy.collect().to_native()
-        # A table of a stream is in order already, and to sort ten million rows takes seconds.
-        ordered = rows if _in_order(rows, order) else rows.sort_values(order, kind="stable")
-        again = ordered.duplicated([*by]).to_numpy()
-        chosen = ordered if first and not again.any() else ordered[~again if first else again]
-        return nw.from_native(chosen).lazy()
-    turn = nw.col(order[0]).cum_count().over(*by, order_by=order)
-    numbered = lazy.with_columns(turn_=turn)
-    chosen_rows = nw.col("turn_") == 1 if first else nw.col("turn_") > 1
-    return numbered.filter(chosen_rows).drop("turn_")
-
-
-def _in_order(rows: pd.DataFrame, order: Sequence[str]) -> bool:
-    times = rows[order[0]].to_numpy()
-    if len(order) == 1:
-        return bool(np.all(times[1:] >= times[:-1]))
-    seq = rows[order[1]].to_numpy()
-    return bool(np.all((times[1:] > times[:-1]) | ((times[1:] == times[:-1]) & (seq[1:] >= seq[:-1]))))
 
 
 def _plain(lazy: Lazy, names: list[str]) -> Lazy:

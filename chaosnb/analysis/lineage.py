@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
 
-from chaosnb.analysis.frames import Frame, Lazy, fetch, first, give, take
+from chaosnb.analysis.frames import Frame, Lazy, fetch, give, joinable, take
+from chaosnb.analysis.turns import first
 
 __all__ = ["forks", "main_chain", "orphans", "stale_blocks"]
 
@@ -44,7 +46,6 @@ def main_chain(blocks: Frame) -> Frame:
 
     Examples
     --------
-    >>> import pandas as pd
     >>> of = {"block_hash": list("abcd"), "parent_hash": ["", "a", "a", "b"], "height": [1, 2, 2, 3]}
     >>> blocks = pd.DataFrame({**of, "timestamp": pd.Timestamp("2026-01-01"), "producer_id": "p"})
     >>> "".join(main_chain(blocks)["block_hash"])
@@ -52,7 +53,7 @@ def main_chain(blocks: Frame) -> Frame:
     """
     rows = take(blocks, "block_proposal", "timestamp", *_TREE, whole=True)
     once = first(rows, ["block_hash"])
-    chosen = once.filter(nw.col("block_hash").is_in(_on_main_chain(once))).sort("height")
+    chosen = once.join(_main(once), on="block_hash", how="semi").sort("height")
     return give(chosen if "timestamp" not in chosen.collect_schema().names() else chosen.drop("t_us"), blocks)
 
 
@@ -81,14 +82,13 @@ def stale_blocks(blocks: Frame) -> Frame:
 
     Examples
     --------
-    >>> import pandas as pd
     >>> of = {"block_hash": list("abcd"), "parent_hash": ["", "a", "a", "b"], "height": [1, 2, 2, 3]}
     >>> blocks = pd.DataFrame({**of, "timestamp": pd.Timestamp("2026-01-01"), "producer_id": "p"})
     >>> stale_blocks(blocks)["block_hash"].tolist()
     ['c']
     """
     rows = _blocks(blocks)
-    return _shown(rows.filter(~nw.col("block_hash").is_in(_on_main_chain(rows))), blocks)
+    return _shown(rows.join(_main(rows), on="block_hash", how="anti"), blocks)
 
 
 def orphans(blocks: Frame) -> Frame:
@@ -117,7 +117,6 @@ def orphans(blocks: Frame) -> Frame:
 
     Examples
     --------
-    >>> import pandas as pd
     >>> of = {"block_hash": list("ac"), "parent_hash": ["", "b"], "height": [1, 3]}
     >>> blocks = pd.DataFrame({**of, "timestamp": pd.Timestamp("2026-01-01"), "producer_id": "p"})
     >>> orphans(blocks)["block_hash"].tolist()
@@ -155,7 +154,6 @@ def forks(blocks: Frame) -> Frame:
 
     Examples
     --------
-    >>> import pandas as pd
     >>> of = {"block_hash": list("abcd"), "parent_hash": ["", "a", "a", "b"], "height": [1, 2, 2, 3]}
     >>> blocks = pd.DataFrame({**of, "timestamp": pd.Timestamp("2026-01-01"), "producer_id": "p"})
     >>> forks(blocks)[["parent_hash", "height", "branches"]].to_numpy().tolist()
@@ -180,24 +178,26 @@ def _shown(rows: Lazy, like: Frame) -> Frame:
     return give(rows.select(*_SHOWN, time="t_us").sort("height", "time", "block_hash"), like)
 
 
-def _on_main_chain(rows: Lazy) -> list[str]:
+def _main(rows: Lazy) -> Lazy:
+    """Return the hashes of the main chain, ready to be joined with these blocks."""
     tree = fetch(rows.select(*_TREE, "t_us").sort("height", "t_us", "block_hash"))
-    hashes = tree["block_hash"].tolist()
-    height = dict(zip(hashes, tree["height"].tolist(), strict=True))
-    parent: Mapping[str, str] = dict(zip(hashes, tree["parent_hash"].tolist(), strict=True))
+    hashes = pd.Index(tree["block_hash"])
+    height = tree["height"].tolist()
+    # Where each block's parent stands among them; -1 for one that is not there.
+    parent = hashes.get_indexer(pd.Index(tree["parent_hash"])).tolist()
     # The first of each height, from the greatest down.
-    firsts = tree.drop_duplicates("height")["block_hash"].tolist()[::-1]
-    found: list[str] = []
-    block = firsts[0] if firsts else None
+    firsts = np.flatnonzero(~tree["height"].duplicated().to_numpy(bool)).tolist()[::-1]
+    found: list[int] = []
+    block = firsts[0] if firsts else -1
     place = 0
-    while block is not None:
+    while block >= 0:
         found.append(block)
         above = parent[block]
         # A forged parent that is no lower would lead round in a ring.
-        if above in height and height[above] < height[block]:
+        if above >= 0 and height[above] < height[block]:
             block = above
             continue
         while place < len(firsts) and height[firsts[place]] >= height[block]:
             place += 1
-        block = firsts[place] if place < len(firsts) else None
-    return found
+        block = firsts[place] if place < len(firsts) else -1
+    return joinable(tree[["block_hash"]].iloc[found], rows)

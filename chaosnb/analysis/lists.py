@@ -15,17 +15,18 @@ from chaosnb.analysis.columns import listed
 __all__ = ["flat_records", "flat_texts"]
 
 
-def flat_texts(column: pd.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:
-    """Return what stands in lists of text one after the other: the place of its row, and the text.
+def flat_texts(column: pd.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], pd.Index]:
+    """Return what stands in lists of text one after the other: the place of its row, a code, and all labels.
 
     Examples
     --------
-    >>> rows, texts = flat_texts(pd.Series([["a", "b"], [], ["c"]]))
-    >>> rows.tolist(), texts.tolist()
-    ([0, 0, 2], ['a', 'b', 'c'])
+    >>> rows, codes, labels = flat_texts(pd.Series([["a", "b"], [], ["a"]]))
+    >>> rows.tolist(), codes.tolist(), labels.tolist()
+    ([0, 0, 2], [0, 1, 0], ['a', 'b'])
     """
     rows, items = _flat(column)
-    return rows, _texts(items)
+    known = pc.fill_null(pc.cast(items, pa.large_string()), "").dictionary_encode()
+    return rows, known.indices.to_numpy().astype(np.int64), pd.Index(known.dictionary, dtype="str")
 
 
 def flat_records(

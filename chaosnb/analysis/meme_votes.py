@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.frames import Frame, fetch, first, give, take
+from chaosnb.analysis.frames import Frame, fetch, give, take
 from chaosnb.analysis.intervals import quantile, wilson_interval
+from chaosnb.analysis.turns import first
 
 __all__ = ["fresh_at", "meme_effect"]
 

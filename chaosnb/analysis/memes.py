@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.frames import Frame, bucket_us, fetch, first, give, take
+from chaosnb.analysis.frames import Frame, bucket_us, coded, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.lists import flat_texts
+from chaosnb.analysis.turns import first
 
 __all__ = ["meme_influence", "meme_references", "meme_spread", "meme_tags"]
+
+Integers = npt.NDArray[np.int64]
 
 _POSTS: Final = ("timestamp", "meme_id", "creator_id", "creator_personality")
 
@@ -55,17 +60,15 @@ def meme_references(messages: Frame, memes: Frame) -> Frame:
     [['m', 'a', 1, 5.0]]
     """
     said, posts = _mentions(messages, memes), _posts(memes)
-    told = said.groupby("meme_id").agg(
-        references=("agent_id", "size"), speakers=("agent_id", "nunique"), blocks=("block_hash", "nunique")
-    )
-    found = posts.join(told, how="outer")
-    after = (said["t_us"] - said["meme_id"].map(posts["t_us"])).dropna() / 1e6
-    delays = after.groupby(said["meme_id"]).agg(["min", "median", "max"])
+    ids, place = said.places(posts["meme_id"])
+    found = posts.reindex(range(len(ids))).assign(meme_id=ids)
+    found["references"] = np.bincount(place, minlength=len(ids)).astype(np.int64)
+    found["speakers"] = _distinct(place, said.agent, len(ids))
+    found["blocks"] = _distinct(place, said.block, len(ids))
+    after = pd.Series(said.t_us - found["t_us"].to_numpy(np.float64)[place]).dropna() / 1e6
+    delays = after.groupby(place[after.index]).agg(["min", "median", "max"]).reindex(found.index)
     for name, column in (("first_s", "min"), ("median_s", "median"), ("last_s", "max")):
-        found[name] = delays[column].reindex(found.index).astype("float64")
-    found = found.rename_axis("meme_id").reset_index()
-    for name in ("references", "speakers", "blocks"):
-        found[name] = found[name].fillna(0).astype("int64")
+        found[name] = delays[column].astype("float64")
     for name in ("meme_id", "creator_id", "creator_personality"):
         found[name] = found[name].astype("str").where(found[name].notna(), "")
     found = found.sort_values(["references", "meme_id"], ascending=[False, True])
@@ -111,18 +114,22 @@ def meme_spread(messages: Frame, *, every_s: float = 60, top: int | None = 10) -
     """
     said = _mentions(messages)
     width_us = bucket_us(every_s)
-    counts = said.groupby("meme_id").size()
-    order = np.lexsort((counts.index.to_numpy(object), -counts.to_numpy(np.int64)))
-    chosen = counts.index[order][: len(counts) if top is None else top]
-    said = said[said["meme_id"].isin(chosen)].sort_values("t_us", kind="stable")
-    said["new"] = ~said.duplicated(["meme_id", "agent_id"])
-    said["time"] = said["t_us"] // width_us * width_us
-    found = said.groupby(["meme_id", "time"])["new"].agg(["size", "sum"]).reset_index()
+    counts = pd.Series(np.bincount(said.meme, minlength=len(said.ids)).astype(np.int64))
+    if top is not None:
+        counts = counts.nlargest(top, keep="all")
+    ids = said.ids.take(counts.index.to_numpy(np.int64))
+    order = np.lexsort((ids.to_numpy(object), -counts.to_numpy(np.int64)))[:top]
+    rank = np.full(len(said.ids), -1)
+    rank[counts.index.to_numpy(np.int64)[order]] = np.arange(len(order))
+    told = pd.DataFrame({"t_us": said.t_us, "meme": rank[said.meme], "agent": said.agent})
+    told = told[told["meme"] >= 0].sort_values("t_us", kind="stable")
+    told["new"] = ~told.duplicated(["meme", "agent"])
+    told["time"] = told["t_us"] // width_us * width_us
+    found = told.groupby(["meme", "time"])["new"].agg(["size", "sum"]).reset_index()
     found.columns = pd.Index(["meme_id", "time", "references", "reached"])
-    place = pd.Series(np.arange(len(chosen)), index=chosen)
-    found = found.iloc[np.lexsort((found["time"], found["meme_id"].map(place).to_numpy(np.float64)))]
     so_far = found.groupby("meme_id", sort=False)[["references", "reached"]].cumsum().astype("int64")
     found["total"], found["reached"] = so_far["references"], so_far["reached"]
+    found["meme_id"] = ids.take(order).take(found["meme_id"].to_numpy(np.int64))
     kinds = {"meme_id": "str", "time": "int64", "references": "int64"}
     return give(found.astype(kinds)[["meme_id", "time", "references", "total", "reached"]], messages)
 
@@ -162,12 +169,16 @@ def meme_tags(messages: Frame, memes: Frame, *, confidence: float = 0.95) -> Fra
     >>> meme_tags(pd.DataFrame({**said, "meme_references": [["m"]]}), memes).iloc[:, :4].to_numpy().tolist()
     [['gm', 2, 1, 0.5], ['fork', 1, 0, 0.0]]
     """
-    counts = _mentions(messages, memes).groupby("meme_id").size()
+    said = _mentions(messages, memes)
     table = fetch(take(memes, "meme_posted", "meme_id", "tags"))
-    rows, tags = flat_texts(table["tags"])
-    ids = table["meme_id"].astype("str").to_numpy(object)[rows]
-    each = pd.DataFrame({"tag": tags, "meme_id": ids}).drop_duplicates()
-    each["references"] = each["meme_id"].map(counts).fillna(0).astype("int64")
+    rows, tag, tags = flat_texts(table["tags"])
+    meme, ids = pd.factorize(table["meme_id"])
+    all_ids, place = said.places(pd.Series(ids).astype("str"))
+    # Of one without an id, which stands at −1, nobody can have spoken.
+    counts = np.append(np.bincount(place, minlength=len(all_ids)), 0).astype(np.int64)
+    each = pd.DataFrame({"tag": tag, "meme": meme[rows]}).drop_duplicates()
+    each["references"] = counts[each["meme"]]
+    each["tag"] = pd.Categorical.from_codes(each["tag"], categories=tags)
     found = _per_meme(each, "tag", confidence)
     return give(found.sort_values(["memes", "tag"], ascending=[False, True]), messages)
 
@@ -225,22 +236,30 @@ def meme_influence(
     if column is None:
         raise ValueError(f"by={by!r} is not possible: choose 'agent' or 'personality'")
     said, posts = _mentions(messages, memes), _posts(memes)
-    said = said.join(posts[["creator_id", "creator_personality"]], on="meme_id", how="inner")
-    said = said[said["agent_id"] != said["creator_id"]]
-    each = posts[[column]].rename(columns={column: by}).rename_axis("meme_id").reset_index()
-    each["references"] = each["meme_id"].map(said.groupby("meme_id").size()).fillna(0).astype("int64")
+    ids, place = said.places(posts["meme_id"])
+    creator, creators = pd.factorize(posts["creator_id"])
+    same = np.append(pd.Index(creators.astype("str")).get_indexer(said.agents), -1)[said.agent]
+    made = np.append(creator, np.full(len(ids) - len(posts), -2))[place]
+    # Those of nobody known are those of another one.
+    others = (place < len(posts)) & ((same != made) | (same < 0))
+    place, agent = place[others], said.agent[others]
+    of, makers = pd.factorize(posts[column])
+    each = pd.DataFrame({by: pd.Categorical.from_codes(of, categories=pd.Index(makers).astype("str"))})
+    each["references"] = np.bincount(place, minlength=len(posts)).astype(np.int64)
     found = _per_meme(each, by, confidence)
-    reached = said.groupby(column)["agent_id"].nunique()
-    found["reached"] = found[by].map(reached).fillna(0).astype("int64")
+    known = of[place] >= 0
+    found_for = pd.Index(makers).astype("str").get_indexer(found[by])
+    found["reached"] = _distinct(of[place][known], agent[known], len(makers))[found_for]
     ranked = each.sort_values("references", ascending=False)
-    high = ranked["references"] >= ranked.groupby(by).cumcount() + 1
-    found["h_index"] = found[by].map(high.groupby(ranked[by]).sum()).fillna(0).astype("int64")
+    high = ranked["references"] >= ranked.groupby(by, observed=True).cumcount() + 1
+    hits = high.groupby(ranked[by], observed=True).sum()
+    found["h_index"] = found[by].map(hits).fillna(0).astype("int64")
     return give(found.sort_values(["references", by], ascending=[False, True]), messages)
 
 
 def _per_meme(each: pd.DataFrame, by: str, confidence: float) -> pd.DataFrame:
     z = quantile(confidence)
-    told = each.groupby(by)["references"].agg(["size", "sum", "mean", "std"])
+    told = each.groupby(by, observed=True)["references"].agg(["size", "sum", "mean", "std"])
     reach = z * told["std"].to_numpy(np.float64) / np.sqrt(told["size"].to_numpy(np.float64))
     mean = told["mean"].to_numpy(np.float64)
     return pd.DataFrame(
@@ -255,21 +274,46 @@ def _per_meme(each: pd.DataFrame, by: str, confidence: float) -> pd.DataFrame:
     )
 
 
-def _mentions(messages: Any, memes: Any = None) -> pd.DataFrame:
-    """Return a row for each reference to a meme."""
+@dataclass(frozen=True)
+class _Mentions:
+    """References to memes, one each, as codes; −1 for a block or agent that is not named."""
+
+    t_us: Integers
+    meme: Integers
+    block: Integers
+    agent: Integers
+    ids: pd.Index
+    agents: pd.Index
+
+    def places(self, posted: pd.Series) -> tuple[pd.Index, Integers]:
+        """Return the ids of memes, those posted first, and where among them that of each reference stands."""
+        row = pd.Index(posted).get_indexer(self.ids)
+        unknown = row < 0
+        row[unknown] = len(posted) + np.arange(int(unknown.sum()))
+        return pd.Index(posted).append(self.ids[unknown]), row.astype(np.int64)[self.meme]
+
+
+def _mentions(messages: Any, memes: Any = None) -> _Mentions:
     names = ("timestamp", "block_hash", "agent_id", "meme_references")
-    rows = take(messages, "consensus_discussion", *names)
+    rows = coded(take(messages, "consensus_discussion", *names), "block_hash", "agent_id")
     if memes is not None:
         take(memes, "meme_posted", "meme_id", beside=messages)
     table = fetch(rows.filter(nw.col("meme_references").list.len() > 0))
-    place, ids = flat_texts(table["meme_references"])
-    text = {name: table[name].astype("str").to_numpy(object)[place] for name in ("block_hash", "agent_id")}
-    return pd.DataFrame({"t_us": table["t_us"].to_numpy(np.int64)[place], "meme_id": ids, **text})
+    place, meme, ids = flat_texts(table["meme_references"])
+    block, _ = pd.factorize(table["block_hash"])
+    agent, agents = pd.factorize(table["agent_id"])
+    t_us = table["t_us"].to_numpy(np.int64)
+    return _Mentions(t_us[place], meme, block[place], agent[place], ids, pd.Index(agents).astype("str"))
 
 
 def _posts(memes: Any) -> pd.DataFrame:
-    """Return each meme once, by its id."""
+    """Return each meme once."""
     posts = fetch(first(take(memes, "meme_posted", *_POSTS), ["meme_id"]))
-    text = {name: posts[name].astype("str").to_numpy(object) for name in _POSTS[2:]}
-    ids = pd.Index(posts["meme_id"].astype("str").to_numpy(object), dtype=object)
-    return pd.DataFrame({**text, "t_us": posts["t_us"].to_numpy(np.int64)}, index=ids)
+    return posts.assign(meme_id=posts["meme_id"].astype("str"))[[*_POSTS[1:], "t_us"]]
+
+
+def _distinct(place: Integers, code: Integers, places: int) -> Integers:
+    """Count the different codes that stand with each place; −1 is none."""
+    span = int(code.max(initial=-1)) + 1
+    pairs = pd.unique((place * span + code)[code >= 0])
+    return np.bincount(pairs // max(span, 1), minlength=places).astype(np.int64)

@@ -6,6 +6,7 @@ What `chaosnb.analysis.frames` does for any engine rests on this, where engines 
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import count
 from typing import Any, Final
 
 import narwhals.stable.v2 as nw
@@ -24,6 +25,8 @@ LISTS: Final = frozenset(
     if column.kind in ("texts", "records")
 )
 """The columns that are made of lists, in whichever table."""
+
+_NUMBERS: Final = count(1)
 
 
 def list_type(kind: pa.DataType) -> pd.ArrowDtype | None:
@@ -95,10 +98,22 @@ def from_arrow(table: pa.Table, like: Any) -> Any:
         made = polars.DataFrame(table)
         return made.lazy() if isinstance(like, polars.LazyFrame) else made
     if kind.is_duckdb():
-        import duckdb
-
-        return duckdb.from_arrow(table)
+        return _on_its_connection(table, like)
     raise TypeError(
         f"this statistic gives pandas, Polars, pyarrow and DuckDB frames, not {type(like).__name__}: turn "
         "the table into one of them first"
     )
+
+
+def _on_its_connection(handed: pa.Table, like: Any) -> Any:
+    """Return an Arrow table as a relation that can be joined with another one of DuckDB."""
+    import duckdb
+
+    name = f"chaosnb_{next(_NUMBERS)}"
+    try:
+        # DuckDB finds `handed` among the variables here, and joins no relations of two connections.
+        relation: Any = like.query(name, "select * from handed")
+    except duckdb.CatalogException:  # a connection that may not look at variables
+        return duckdb.from_arrow(handed)
+    # Two that have one name are not joined either.
+    return relation.set_alias(name)

@@ -6,7 +6,8 @@ from typing import Final
 
 import narwhals.stable.v2 as nw
 
-from chaosnb.analysis.frames import Frame, bucket, count, first, flag, give, take
+from chaosnb.analysis.frames import Frame, bucket, count, flag, give, take
+from chaosnb.analysis.turns import first
 
 __all__ = ["block_intervals", "height_progress", "throughput"]
 
