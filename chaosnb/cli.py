@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TextIO
 
 from chaosnb import __version__
 from chaosnb.errors import ChaosnbError
 from chaosnb.protocol.events import TOPICS
 from chaosnb.store.formats import FORMATS, require
 from chaosnb.store.moments import microseconds
+from chaosnb.store.segments import said
 from chaosnb.tables.retention import Retention, parse_retention
 
 __all__ = ["main"]
+
+# As a shell has it of a process that a signal ends: SIGINT, SIGPIPE, SIGTERM.
+_INTERRUPTED: Final = 130
+_UNREAD: Final = 141
+_TERMINATED: Final = 143
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -72,9 +80,50 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_export(commands.add_parser("export", help="write the tables of a recording into a folder"))
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        with _told_to_end():
+            options.run(options)
+            sys.stdout.flush()
     except (ValueError, ChaosnbError) as error:
         parser.exit(2, f"chaosnb: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(_INTERRUPTED, "chaosnb: interrupted\n")
+    except BrokenPipeError:
+        # Whoever read along, as `head` does, has had enough; nor must Python complain when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        parser.exit(_UNREAD)
+    except OSError as error:
+        parser.exit(2, f"chaosnb: {said(error)}\n")
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Have SIGTERM end a command as an error would, so that it leaves nothing unfinished."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(_TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where Python lets nobody set it
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _on_end(stop: Callable[[], object]) -> None:
+    """Have Ctrl-C, SIGTERM, and the end of a terminal that is not to be outlived, call a function."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and not (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):
+            signal.signal(number, lambda *_: stop())
+
+
+def _say(line: str, *, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print a line of what goes on for long; where nobody can read it, that is no reason to end it."""
+    with suppress(OSError):
+        print(line, end=end, file=file, flush=True)
 
 
 def _add_record(record: argparse.ArgumentParser) -> None:
@@ -175,19 +224,15 @@ def _run_record(options: argparse.Namespace) -> None:
     def report(line: str) -> None:
         if not options.quiet:
             # In a terminal the line stays where it is; in a log file it is one of many.
-            print(
-                f"\r{line}\x1b[K" if is_terminal else line, end="" if is_terminal else "\n", file=sys.stderr
-            )
-            sys.stderr.flush()
+            _say(f"\r{line}\x1b[K" if is_terminal else line, end="" if is_terminal else "\n", file=sys.stderr)
 
     async def record() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        _on_end(lambda: loop.call_soon_threadsafe(stop.set))
         await record_until(
             stop,
-            options.topics.split(","),
+            [topic.strip() for topic in options.topics.split(",")],
             options.output,
             url=options.url,
             allow_insecure=options.allow_insecure,
@@ -199,21 +244,17 @@ def _run_record(options: argparse.Namespace) -> None:
 
     asyncio.run(record())
     if is_terminal and not options.quiet:
-        print(file=sys.stderr)
+        _say("", file=sys.stderr)
 
 
 def _run_serve(options: argparse.Namespace) -> None:
     from chaosnb.serving import ServedRecording
 
-    def report(line: str) -> None:
-        print(line, flush=True)
-
-    serving = ServedRecording(options.recording, port=options.port, speed=options.speed, report=report)
+    serving = ServedRecording(options.recording, port=options.port, speed=options.speed, report=_say)
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    _on_end(stopped.set)
     with serving:
-        report(f"{options.recording} is served at {serving.url}, from the first client on; Ctrl-C ends it")
+        _say(f"{options.recording} is served at {serving.url}, from the first client on; Ctrl-C ends it")
         while not stopped.wait(0.2):
             if serving.failure is not None:
                 raise serving.failure
@@ -237,9 +278,10 @@ def _run_merge(options: argparse.Namespace) -> None:
 
 def _run_export(options: argparse.Namespace) -> None:
     from chaosnb.opening import replay
+    from chaosnb.store.export import check_folder
 
     # Before a long recording is read in vain.
-    require(options.format)
+    check_folder(options.output, require(options.format))
     again = replay(options.recording, start=options.start, end=options.end, quiet=options.quiet)
     folder = again.export(
         options.output,
@@ -285,8 +327,7 @@ def _run_devnet(options: argparse.Namespace) -> None:
     from chaosnb.devnet import Devnet
 
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    _on_end(stopped.set)
     with Devnet(
         seed=options.seed,
         rate=options.rate,
@@ -296,6 +337,6 @@ def _run_devnet(options: argparse.Namespace) -> None:
         faults=options.faults or None,
         record=False,
     ) as node:
-        print(f"simulated ChaosChain node at {node.url} (seed {options.seed}); Ctrl-C ends it", flush=True)
+        _say(f"simulated ChaosChain node at {node.url} (seed {options.seed}); Ctrl-C ends it")
         while not stopped.wait(0.2):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -90,6 +91,88 @@ def test_what_cannot_be_recorded_is_said_in_one_line(
     assert words in error
     assert "Traceback" not in error
     assert not (tmp_path / "run.chaos").exists()
+
+
+def test_a_recorder_whose_words_nobody_can_read_records_on(tmp_path: Path) -> None:
+    """Where they go to a disk that is full, of all places."""
+    folder = tmp_path / "run.chaos"
+    command = [sys.executable, "-m", "chaosnb", "record", "-o", str(folder), "--topics", " network, blocks"]
+    with (
+        chaosnb.Devnet(seed=7, rate=400) as node,
+        Path("/dev/full").open("w") as full,
+        subprocess.Popen([*command, node.url], stderr=full) as process,
+    ):
+        deadline = time.monotonic() + 60
+        while not folder.exists() or not any(folder.iterdir()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with chaosnb.follow(folder, quiet=True) as s:
+            s.wait(events=20, timeout=60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert chaosnb.replay(folder, quiet=True).incidents["state"].iloc[-1] == "closed"
+
+
+TOLD_TO_END = """
+import os, signal, sys
+from chaosnb.cli import main
+
+def hook(event, arguments):
+    if event == "os.rename" and numbers:
+        os.kill(os.getpid(), numbers.pop())
+
+run, folder = sys.argv[1:]
+numbers = []
+sys.addaudithook(hook)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for command in (["cut", run, "-o", f"{folder}/part"], ["export", run, "--quiet", "-o", f"{folder}/x"]):
+        numbers.append(number)
+        try:
+            main(command)
+        except SystemExit as ended:
+            print(ended.code, os.listdir(folder))
+"""
+
+
+def test_a_command_that_is_told_to_end_leaves_nothing_and_says_so_in_a_line(tmp_path: Path) -> None:
+    """By Ctrl-C or SIGTERM, in the moment before what it made gets its name."""
+    (tmp_path / "made").mkdir()
+    with chaosnb.stream("network", url="devnet", record=tmp_path / "run.chaos") as s:
+        s.wait(events=3, timeout=30)
+    command = [sys.executable, "-c", TOLD_TO_END, str(tmp_path / "run.chaos"), str(tmp_path / "made")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["130 []", "130 []", "143 []", "143 []"]
+    assert done.stderr == "chaosnb: interrupted\n" * 2
+
+
+def test_who_reads_no_further_gets_no_traceback(tmp_path: Path) -> None:
+    """As `head` does; a disk that is full is said in a line."""
+    with chaosnb.stream("network", url="devnet", record=tmp_path / "run.chaos") as s:
+        s.wait(events=3, timeout=30)
+    command = [sys.executable, "-m", "chaosnb", "info", str(tmp_path / "run.chaos")]
+    read, write = os.pipe()
+    os.close(read)
+    for target, code, words in ((write, 141, ""), (os.open("/dev/full", os.O_WRONLY), 2, "No space left")):
+        done = subprocess.run(command, stdout=target, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(target)
+        assert done.returncode == code
+        assert words in done.stderr
+        assert done.stderr.count("\n") == bool(words)
+
+
+def test_an_export_into_a_place_that_is_none_reads_nothing_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What can be said before a long recording is read, is; here it is not even there."""
+    (tmp_path / "croissant.json").write_text("mine")
+    for folder, words in (
+        (tmp_path, "there is a croissant.json in it"),
+        (tmp_path / "x.csv", "looks like a file"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["export", str(tmp_path / "none.chaos"), "-o", str(folder)])
+        assert words in capsys.readouterr().err
 
 
 def test_a_taken_port_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -276,7 +276,7 @@ def test_a_new_export_replaces_an_earlier_one_whatever_its_format(tmp_path: Path
     assert {path.name for path in (tmp_path / "capture").iterdir()} == {*names, "mine.parquet", *BESIDE}
 
 
-@pytest.mark.parametrize("name", ["CITATION.cff", "gaps.csv", "datapackage.json"])
+@pytest.mark.parametrize("name", ["CITATION.cff", "croissant.json", "gaps.csv", "datapackage.json"])
 def test_a_file_of_somebody_elses_is_never_replaced(tmp_path: Path, name: str) -> None:
     """A folder that is no export, in which a file has a name that one would take."""
     (tmp_path / name).write_text("{}")

@@ -160,6 +160,17 @@ def test_what_is_no_export_is_said_to_be_none(tmp_path: Path) -> None:
             chaosnb.load(tmp_path)
 
 
+def test_a_recording_and_an_export_are_told_apart(tmp_path: Path) -> None:
+    """Whoever takes one for the other is told what reads it."""
+    with chaosnb.stream("network", url="devnet", record=tmp_path / "run.chaos") as s:
+        s.wait(events=3, timeout=30)
+    with pytest.raises(LoadError, match=r"this is a recording, which chaosnb\.replay\(\) reads"):
+        chaosnb.load(tmp_path / "run.chaos")
+    folder = Held().export(tmp_path / "capture")
+    with pytest.raises(chaosnb.RecordingError, match=r"an export, which chaosnb\.load\(\) reads"):
+        chaosnb.replay(folder)
+
+
 def test_a_file_with_another_content_than_described_is_an_error(tmp_path: Path) -> None:
     """Even where its checksum is that of the description."""
     folder = Held().export(tmp_path / "capture", format="jsonl")

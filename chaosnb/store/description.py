@@ -21,9 +21,13 @@ from chaosnb.store.citation import Citation
 from chaosnb.store.content import SCHEMAS, Content, versions
 from chaosnb.store.formats import FORMATS
 
-__all__ = ["DESCRIPTION", "FORM", "WrittenFile", "describe"]
+__all__ = ["BESIDE", "DESCRIPTION", "FORM", "WrittenFile", "describe"]
 
 DESCRIPTION: Final = "datapackage.json"
+_CITATION: Final = "CITATION.cff"
+_CROISSANT: Final = "croissant.json"
+BESIDE: Final = (_CITATION, _CROISSANT, DESCRIPTION)
+"""The files beside the tables."""
 """The file that makes a folder an export."""
 FORM: Final = "chaosnb-export-1"
 """What an export says of its own form."""
@@ -110,8 +114,8 @@ def describe(
         Whether formulas have a ``'`` before them.
     """
     return {
-        "CITATION.cff": citation.cff,
-        "croissant.json": _text(_croissant(content, citation, files, format)),
+        _CITATION: citation.cff,
+        _CROISSANT: _text(_croissant(content, citation, files, format)),
         DESCRIPTION: _text(_package(content, citation, files, format, defused)),
     }
 

@@ -13,18 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from chaosnb.errors import ExportError, RecordingError
+from chaosnb.errors import ExportError
 from chaosnb.protocol.schema import TableSchema
 from chaosnb.store.arrow import slices
 from chaosnb.store.citation import cited
-from chaosnb.store.content import Content
-from chaosnb.store.description import DESCRIPTION, WrittenFile, describe
+from chaosnb.store.content import SCHEMAS, Content
+from chaosnb.store.description import BESIDE, DESCRIPTION, WrittenFile, describe
 from chaosnb.store.formats import FORMATS, Format, require
-from chaosnb.store.segments import segments
+from chaosnb.store.segments import is_recording
 from chaosnb.store.staging import described, staged
 from chaosnb.store.textform import defused
 
-__all__ = ["export_content", "sha256_of", "told"]
+__all__ = ["check_folder", "export_content", "sha256_of", "told"]
 
 _SHOWN_AFTER_S: Final = 2.0
 
@@ -60,15 +60,11 @@ def export_content(
         If a table cannot be written.
     """
     how = require(format)
-    if folder.suffix.lstrip(".") in FORMATS:
-        raise ValueError(
-            f"{str(folder)!r} looks like a file, but an export is a folder with a file a table: name a "
-            "folder, and the format by format=. For one table use pandas: s.block_validation.to_csv(...)"
-        )
+    check_folder(folder, how)
     is_defused = format == "csv" and defuse_formulas
     step = [str(folder)]
     try:
-        _check_room(content, folder, how)
+        _check_room(content, how)
         with staged(folder, DESCRIPTION) as part:
             with told("export", content.rows, quiet=quiet) as advance, how.writer(part) as write:
                 for schema, table in content.tables():
@@ -86,6 +82,37 @@ def export_content(
     except Exception as error:
         raise ExportError(step[0], _reason(error)) from error
     return folder
+
+
+def check_folder(folder: Path, how: Format) -> None:
+    """Raise unless an export in this format can be made in a folder, as far as what is there tells.
+
+    Raises
+    ------
+    ValueError
+        If it looks like the name of a file.
+    ExportError
+        If it is a recording, or holds somebody else's file of a name that an export would take.
+    """
+    if folder.suffix.lstrip(".") in FORMATS:
+        raise ValueError(
+            f"{str(folder)!r} looks like a file, but an export is a folder with a file a table: name a "
+            "folder, and the format by format=. For one table use pandas: s.block_validation.to_csv(...)"
+        )
+    if is_recording(folder):
+        raise ExportError(
+            str(folder), "this folder is a recording, which is to stay as it is; choose another folder"
+        )
+    if described(folder / DESCRIPTION):
+        return
+    try:
+        taken = [name for name in (*_names(how), *BESIDE) if (folder / name).exists()]
+    except OSError as error:
+        raise ExportError(str(folder), _reason(error)) from error
+    if taken:
+        raise ExportError(
+            str(folder), f"there is a {taken[0]} in it that is not of an export; choose another folder"
+        )
 
 
 @contextmanager
@@ -114,8 +141,8 @@ def _pieces(
         advance(piece.num_rows)
 
 
-def _check_room(content: Content, folder: Path, how: Format) -> None:
-    """Raise where it cannot be done, before anything is written."""
+def _check_room(content: Content, how: Format) -> None:
+    """Raise where a table has too many rows, before anything is written."""
     for name, frame in content.frames.items():
         if how.most_rows is not None and len(frame) > how.most_rows:
             raise ExportError(
@@ -123,23 +150,11 @@ def _check_room(content: Content, folder: Path, how: Format) -> None:
                 f"its {len(frame):,} rows are more than the {how.most_rows:,} that fit into a worksheet; "
                 "choose another format, such as parquet or csv",
             )
-    if _is_recording(folder):
-        raise ExportError(
-            str(folder), "this folder is a recording, which is to stay as it is; choose another folder"
-        )
-    ours = described(folder / DESCRIPTION)
-    for name in {how.file.format(table) for table in content.frames} | {DESCRIPTION, "CITATION.cff"}:
-        if not ours and (folder / name).exists():
-            raise ExportError(
-                str(folder), f"there is a {name} in it that is not of an export; choose another folder"
-            )
 
 
-def _is_recording(folder: Path) -> bool:
-    try:
-        return bool(segments(folder))
-    except RecordingError:
-        return False
+def _names(how: Format) -> list[str]:
+    """Return the files of an export's tables."""
+    return sorted({how.file.format(table) for table in SCHEMAS})
 
 
 def _files(content: Content, part: Path, how: Format) -> list[WrittenFile]:

@@ -235,7 +235,9 @@ class JournalReader:
         self._folder = folder
         found = segments(folder)
         if not found:
-            raise RecordingError(str(folder), "this folder holds no recording")
+            is_export = (folder / "datapackage.json").exists()
+            what = "an export, which chaosnb.load() reads" if is_export else "no recording"
+            raise RecordingError(str(folder), f"this folder holds {what}")
         self.segment = min(found) if first is None else first
         self.head: SegmentHead | None = None
         self.number = 0

@@ -26,7 +26,7 @@ from chaosnb.store.dataset import Dataset
 from chaosnb.store.description import DESCRIPTION, FORM
 from chaosnb.store.export import sha256_of, told
 from chaosnb.store.formats import FORMATS
-from chaosnb.store.segments import said
+from chaosnb.store.segments import is_recording, said
 from chaosnb.store.staging import settle
 from chaosnb.store.textform import restored
 from chaosnb.tables.aggregates import Aggregates
@@ -182,7 +182,10 @@ def _read_description(folder: Path) -> _Description:
     except msgspec.MsgspecError as error:
         raise LoadError(str(path), f"this is no description of an export of chaosnb: {error}") from error
     except (OSError, ValueError) as error:
-        raise LoadError(str(path), f"{said(error)}; load() takes a folder that export() made") from error
+        what = "load() takes a folder that export() made"
+        if is_recording(folder):
+            what = "this is a recording, which chaosnb.replay() reads and `python -m chaosnb export` exports"
+        raise LoadError(str(path), f"{said(error)}; {what}") from error
     about = description.chaosnb
     if about.form != FORM or about.format not in FORMATS or not about.tables.keys() <= SCHEMAS.keys():
         raise LoadError(str(folder), "it was written by a newer chaosnb; install that one to read it")

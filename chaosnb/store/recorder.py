@@ -33,11 +33,19 @@ from chaosnb.store.journal import (
     encode_record,
     seed_of,
 )
-from chaosnb.store.segments import compress, folder_bytes, forget, lock_folder, said, segment_path, segments
+from chaosnb.store.segments import (
+    SEGMENT_BYTES,
+    compress,
+    folder_bytes,
+    forget,
+    lock_folder,
+    said,
+    segment_path,
+    segments,
+)
 
 __all__ = ["Recorder"]
 
-_SEGMENT_BYTES: Final = 64 * 2**20
 _SYNC_S: Final = 1.0
 _RETRY_S: Final = 1.0
 _WAITING_NOTES: Final = 10_000
@@ -89,7 +97,7 @@ class Recorder:
         topics: Sequence[str],
         lateness_s: float,
         version: str,
-        segment_bytes: int = _SEGMENT_BYTES,
+        segment_bytes: int = SEGMENT_BYTES,
         max_bytes: int | None = None,
         max_age_s: float | None = None,
         wall_ns: Callable[[], int] = time.time_ns,

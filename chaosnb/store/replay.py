@@ -23,7 +23,7 @@ from chaosnb.protocol.signing import Identity
 from chaosnb.store.journal import JournalReader, Opened, Record, decode_frames, decode_note
 from chaosnb.store.places import Place, Start, is_simulated, start_of
 from chaosnb.store.playhead import Playhead
-from chaosnb.store.segments import segments
+from chaosnb.store.segments import SEGMENT_BYTES, segments
 
 __all__ = ["Replay"]
 
@@ -151,11 +151,16 @@ class Replay(Link):
     @property
     def progress(self) -> float:
         """How much of it has been read, from 0 to 1; about."""
+        if self.ended:
+            return 1.0
         found = segments(self._folder)
         sizes = {number: path.stat().st_size for number, path in found.items() if path.exists()}
         done = sum(size for number, size in sizes.items() if number < self._reader.segment)
-        now = min(self._reader.offset, sizes.get(self._reader.segment, 0))
-        return (done + now) / max(1, sum(sizes.values()))
+        now = sizes.get(self._reader.segment, 0)
+        if now and found[self._reader.segment].suffix == ".zst":
+            # Where it is in the file is not known, but how long it is once expanded, about.
+            now = round(now * min(1, self._reader.offset / SEGMENT_BYTES))
+        return (done + min(now, self._reader.offset)) / max(1, sum(sizes.values()))
 
     def now_ns(self) -> int:
         """Return the recorder's clock, at what was read last."""

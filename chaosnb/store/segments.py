@@ -19,10 +19,12 @@ if sys.platform != "win32":
     import fcntl
 
 __all__ = [
+    "SEGMENT_BYTES",
     "SegmentBytes",
     "compress",
     "folder_bytes",
     "forget",
+    "is_recording",
     "lock_folder",
     "new_recording",
     "open_segment",
@@ -32,6 +34,8 @@ __all__ = [
 ]
 
 _NAME: Final = re.compile(r"(\d{8})\.journal(\.zst)?")
+SEGMENT_BYTES: Final = 64 * 2**20
+"""How large a segment becomes before it is compressed."""
 _CHUNK: Final = 2**20
 _TAKEN: Final = "there is something of that name; choose another one"
 
@@ -64,6 +68,14 @@ def segments(folder: Path) -> dict[int, Path]:
         if (match := _NAME.fullmatch(path.name)) is not None:
             found[int(match[1])] = path
     return dict(sorted(found.items()))
+
+
+def is_recording(folder: Path) -> bool:
+    """Return whether a folder holds segments of a recording."""
+    try:
+        return bool(segments(folder))
+    except RecordingError:
+        return False
 
 
 def segment_path(folder: Path, number: int) -> Path:
