@@ -22,6 +22,7 @@ from ipywidgets import Widget
 from chaosnb.notebook.delta import pack, unpack
 from chaosnb.notebook.kernel import has_kernel, warm_up
 from chaosnb.notebook.live_plot import LivePlot, push_together
+from chaosnb.notebook.pace import Pace
 from chaosnb.notebook.plotlyjs import library
 from tests.plot_page import applied, same
 
@@ -36,6 +37,7 @@ class Page:
         self.sizes: list[int] = []
         self.library: bytes | None = None
         self.others: dict[int, Page] = {}
+        self.asked: list[bool] = []
 
     def take(self, message: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
         # What does not survive JSON cannot be sent.
@@ -50,6 +52,7 @@ class Page:
 
     def draw(self, frame: dict[str, Any], values: bytes) -> None:
         self.kinds.append("full" if frame["base"] < 0 else "delta")
+        self.asked.append(frame.get("ask", False))
         if frame["base"] in (-1, self.seq):
             self.parts = applied(self.parts if frame["base"] >= 0 else [], frame, values)
             self.seq = frame["seq"]
@@ -81,8 +84,8 @@ def says(plot: LivePlot, **content: Any) -> None:
     tell(plot, content)
 
 
-def answer(plot: LivePlot, seqs: dict[str, Any]) -> None:
-    tell(plot, {"kind": "drawn", "seqs": seqs})
+def answer(plot: LivePlot, seqs: dict[str, Any], **more: Any) -> None:
+    tell(plot, {"kind": "drawn", "seqs": seqs, **more})
 
 
 def tell(plot: LivePlot, content: dict[str, Any]) -> None:
@@ -161,7 +164,9 @@ def test_the_newest_frame_arrives_whatever_is_acknowledged_when(
         elif action == "ready":
             says(plot, kind="ready", plotly=False)
         elif action != "nothing":
-            says(plot, kind="drawn", seq=page.seq - (action == "old"))
+            took = data.draw(st.sampled_from([None, 0, 50, 5000, "long", -1]))
+            says(plot, kind="drawn", seq=page.seq - (action == "old"), took=took)
+            clock.now_s += data.draw(st.sampled_from([0.0, 0.1]))
     if page.seq < 0:
         says(plot, kind="ready", plotly=False)
     says(plot, kind="drawn", seq=page.seq)
@@ -221,6 +226,74 @@ def test_the_next_frame_waits_for_the_last_to_be_drawn_and_is_the_newest() -> No
     says(plot, kind="drawn", seq=page.seq - 1)
     plot.push(sine(3))
     assert page.shows(sine(2))
+
+
+def test_a_page_that_keeps_pace_is_asked_once_a_second_and_never_gets_two_frames_at_a_time() -> None:
+    """By its own word on how long a frame takes it; what is sent sooner all the same is asked for."""
+    clock = Clock()
+    plot, page = wired(clock)
+    plot.push(sine(0))
+    says(plot, kind="drawn", seq=page.seq, took=100)
+    assert not plot.due
+    assert plot.due_in_s == pytest.approx(0.12)
+    for tick in range(1, 21):
+        clock.now_s += 0.125
+        assert plot.due
+        plot.push(sine(tick))
+        assert page.shows(sine(tick))
+        assert plot.awaited == page.asked[-1]
+        if page.asked[-1]:
+            says(plot, kind="drawn", seq=page.seq, took=100)
+    assert [place for place, asked in enumerate(page.asked) if asked] == [0, 8, 16]
+    # Two at once: the second is asked for, and the third waits for the answer.
+    clock.now_s += 0.125
+    for tick in (30, 31, 32):
+        plot.push(sine(tick))
+    assert page.shows(sine(31))
+    assert page.asked[-1]
+    assert plot.awaited
+    says(plot, kind="drawn", seq=page.seq, took=100)
+    assert page.shows(sine(32))
+
+
+@pytest.mark.parametrize("took", [None, 500, "long", -1])
+def test_a_page_that_does_not_keep_pace_is_asked_each_time(took: object) -> None:
+    """So it is where it says nothing of it, or nothing that makes sense."""
+    clock = Clock()
+    plot, page = wired(clock)
+    for tick in range(5):
+        plot.push(sine(tick))
+        assert not plot.due
+        says(plot, kind="drawn", seq=page.seq, took=took)
+        assert plot.due
+        clock.now_s += 0.1
+    assert page.asked == [True] * 5
+
+
+def test_a_page_that_falls_silent_is_asked_within_a_second_and_then_gets_a_frame_a_second() -> None:
+    clock = Clock()
+    plot, page = wired(clock)
+    plot.push(sine(0))
+    says(plot, kind="drawn", seq=page.seq, took=50)
+    for tick in range(1, 51):
+        clock.now_s += 0.125
+        plot.push(sine(tick))
+    assert page.asked == [True, *[False] * 7, *[True] * 6]
+
+
+def test_plots_of_one_page_share_its_pace() -> None:
+    """One answer is enough for all of them, so they are asked together."""
+    clock, pace = Clock(), Pace()
+    plots = [LivePlot(clock=clock, pace=pace) for _ in range(2)]
+    pages = [Page(), Page()]
+    for plot, page in zip(plots, pages, strict=True):
+        plot.send = page.take
+        plot.push(sine(0))
+    answer(plots[0], {str(plot.number): 1 for plot in plots}, took=20)
+    clock.now_s += 0.9
+    for plot in plots:
+        plot.push(sine(1))
+    assert [page.asked for page in pages] == [[True, False]] * 2
 
 
 def test_a_silent_page_gets_a_frame_a_second() -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from chaosnb.analysis.intervals import wilson_interval
 from chaosnb.figures.gaps import mark_gaps
@@ -44,6 +46,7 @@ _BAND: Final = "rgba(86, 180, 233, 0.35)"
 _SPREAD: Final = "rgba(0, 114, 178, 0.3)"
 _LONE_STEP_MS: Final = 1000.0
 _STAYING: Final = 1.5
+_KEPT: Final = 2_000
 _LOOKS: Final = [(color, dash) for dash in DASHES for color in PALETTE]
 
 
@@ -198,8 +201,9 @@ def reputation(
     x, score, ids = milliseconds(frame), floats(frame, "score"), np.asarray(frame["agent_id"], dtype=object)
     edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)] if len(ids) else []
     spans = {str(ids[start]): slice(start, end) for start, end in pairwise(edges)}
+    scores = score.tolist()
     moved = {
-        agent: abs(score[span][-1] - score[span][0]) * (_STAYING if _uid(agent) in stay else 1.0)
+        agent: abs(scores[span.stop - 1] - scores[span.start]) * (_STAYING if _uid(agent) in stay else 1.0)
         for agent, span in spans.items()
     }
     movers = sorted(moved, key=lambda agent: -moved[agent])[:top]
@@ -309,6 +313,7 @@ def lag(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
     )
 
 
+@lru_cache(_KEPT)
 def _uid(agent: str) -> str:
     return f"a{zlib.crc32(agent.encode('utf-8', 'replace')):08x}"
 
@@ -340,13 +345,18 @@ def _stacked(frame: Columns, bars: Sequence[tuple[str, str]], what: str, title: 
     # A step has no width of its own: it lasts until the next one's beginning, or this end.
     ends = x + (width or _LONE_STEP_MS)
     hole = np.flatnonzero(ends[:-1] < x[1:])
-    edges = np.append(np.insert(x, hole + 1, ends[hole]), ends[-1:])
+    edges = np.concatenate([_filled(x, hole, ends[hole]), ends[-1:]])
     data = []
     for name, color in [*bars, *other]:
-        heights = np.insert(floats(frame, name), hole + 1, 0.0)
-        data.append(_steps(edges, np.append(heights, heights[-1:]), name, color, what))
+        heights = _filled(floats(frame, name), hole, 0.0)
+        data.append(_steps(edges, np.concatenate([heights, heights[-1:]]), name, color, what))
     layout = time_layout(title, f"{what} per {width / 1000:g} s" if width else what, empty=not len(x))
     return {"data": data, "layout": layout}
+
+
+def _filled(values: Floats, hole: NDArray[np.intp], filler: Any) -> Floats:
+    # To insert nothing would take as long.
+    return np.insert(values, hole + 1, filler) if len(hole) else values
 
 
 def _steps(edges: Floats, heights: Floats, name: str, color: str, what: str) -> Spec:

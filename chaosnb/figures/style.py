@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -51,6 +52,7 @@ DASHES: Final = ("solid", "dot", "dash", "dashdot")
 ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;", "$": "&#36;"})
 """What plotly would read as its pseudo-HTML, as a template or as TeX, and the entity that stands for it."""
 
+_KEPT: Final = 2_000
 _LABEL_LENGTH: Final = 28
 _WORDS_LENGTH: Final = 240
 _LINE_LENGTH: Final = 60
@@ -91,6 +93,7 @@ def still(spec: Spec, *frames: Any) -> go.Figure:
     return figure
 
 
+@lru_cache(_KEPT)
 def label(text: str) -> str:
     """Make text from an event safe and short enough for a plotly label.
 
@@ -159,10 +162,13 @@ def line(x: Floats, y: Any, name: str, color: str, hover: str, **more: Any) -> S
     """Make a line over time; `hover` is plotly's template for a value."""
     values = np.asarray(y, np.float64)
     known = np.isfinite(values)
-    # A value between two holes is on no line. Marks elsewhere would cost the browser an element each.
-    beside = np.concatenate([[False], known, [False]])
-    alone = not more.get("connectgaps") and bool(np.any(known & ~beside[:-2] & ~beside[2:]))
-    mode = "lines+markers" if alone or np.count_nonzero(known) < 2 else "lines"
+    count = np.count_nonzero(known)
+    alone = bool(count < 2)
+    if not alone and count < len(values) and not more.get("connectgaps"):
+        # A value between two holes is on no line. Marks elsewhere would cost the browser an element each.
+        beside = np.concatenate([[False], known, [False]])
+        alone = bool(np.any(known & ~beside[:-2] & ~beside[2:]))
+    mode = "lines+markers" if alone else "lines"
     base = {"type": "scatter", "mode": mode, "name": name, "x": x, "y": values}
     look = {"line": {"color": color, "width": 2}, "marker": {"color": color, "size": 3}}
     return {**base, **look, "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>", **more}
@@ -171,9 +177,11 @@ def line(x: Floats, y: Any, name: str, color: str, hover: str, **more: Any) -> S
 def band(x: Floats, low: Any, high: Any, name: str, fill: str, unit: str, **more: Any) -> list[Spec]:
     """Make what is between two lines over time, without the lines; unknown ends are left out."""
     known = np.isfinite(low) & np.isfinite(high)
+    if not known.all():
+        x, low, high = x[known], np.asarray(low)[known], np.asarray(high)[known]
     edges = []
     for end, values, rest in (("from", low, {"showlegend": False}), ("to", high, {"fill": "tonexty"})):
-        edge = {"type": "scatter", "mode": "lines", "name": name, "x": x[known], "y": values[known]}
+        edge = {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": values}
         hover = f"{end} %{{y:.3~g}} {unit}<extra>{name}</extra>"
         look = {"line": {"width": 0, "color": fill}, "legendgroup": name, "hovertemplate": hover}
         edges.append({**edge, **look, **rest, **more})

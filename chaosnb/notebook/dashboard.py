@@ -21,6 +21,7 @@ from chaosnb.notebook.display import escape, problem_html, status_html, status_t
 from chaosnb.notebook.errands import Board, Errands
 from chaosnb.notebook.kernel import has_kernel
 from chaosnb.notebook.live_plot import LivePlot, push_together
+from chaosnb.notebook.pace import Pace
 from chaosnb.notebook.picture import picture_html
 from chaosnb.notebook.source import TALLY_EVERY_S, Source, check_plots, figure_of, interval_s, values_of
 from chaosnb.notebook.writer import Writer
@@ -95,6 +96,8 @@ class Dashboard:
         self._kept: Any = None
         self._problems = 0
         self._handle: Any = None
+        self._pace = Pace()
+        self._pause_s = pause_s
         self.plots: dict[str, LivePlot] = {}
         self._tallied_at: dict[str, float] = {}
         self.controls = Controls(
@@ -225,7 +228,10 @@ class Dashboard:
     def _draw_all(self, now: float, last: bool) -> None:
         # Before all else: this is asked often, and the rest costs more.
         self._missed = not last and any(live.awaited for live in self.plots.values())
-        if self.paused or self._missed:
+        soon_s = max((live.due_in_s for live in self.plots.values()), default=0.0)
+        if 0 < soon_s < self._pause_s and not last:
+            self._writer.hurry(soon_s)
+        if self.paused or self._missed or (0 < soon_s < float("inf") and not last):
             return
         controls, stream = self.controls, self._stream
         agents, kinds = tuple(controls.agents.value), tuple(controls.personalities.value)
@@ -264,7 +270,8 @@ class Dashboard:
         next_one = _weakly(self._draw_next)
         # All at once, since the writer goes through them.
         self.plots = {
-            name: before.get(name) or LivePlot(on_drawn=next_one) for name in self.controls.chosen_plots
+            name: before.get(name) or LivePlot(on_drawn=next_one, pace=self._pace)
+            for name in self.controls.chosen_plots
         }
         self.controls.place(self.plots.values())
         for name in before.keys() - self.plots.keys():

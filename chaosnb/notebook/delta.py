@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from math import isfinite
@@ -110,7 +110,16 @@ def pack(spec: Mapping[str, Any], like: Packed | None = None) -> Packed:
     rest = {"layout": {}, **{key: value for key, value in spec.items() if key != "data"}}
     parts = like.parts if like is not None else []
     specs = [rest, *spec.get("data", [])]
-    return Packed([_part(part, known) for part, known in zip_longest(specs, parts[: len(specs)])])
+    copies: dict[int, Floats] = {}
+
+    def copied(values: NDArray[Any]) -> Floats:
+        # Traces share arrays, such as times: what is one stays one, and is compared once.
+        known = copies.get(id(values))
+        if known is None:
+            known = copies[id(values)] = np.array(values, dtype="<f8")
+        return known
+
+    return Packed([_part(part, known, copied) for part, known in zip_longest(specs, parts[: len(specs)])])
 
 
 def unpack(packed: Packed, *, compact: bool = False) -> dict[str, Any]:
@@ -167,20 +176,32 @@ def diff(old: Packed | None, new: Packed) -> Delta:
     >>> diff(old, new).ops
     [(1, 0, 0, 1, 2, 1), (1, 1, 0, 1, 1, 2)]
     """
+    if old is new:
+        return Delta()
     order = _order(old, new)
     patches: list[list[Any]] = []
     ops = []
     values: list[Floats] = []
-    for number, (place, part) in enumerate(zip(order, new.parts, strict=True)):
-        before = old.parts[place] if old is not None and place >= 0 else _NOTHING
+    # Traces share arrays, such as times, of which each pair is compared once.
+    moves: dict[tuple[int, int], tuple[int, int]] = {}
+    keeps: dict[tuple[int, int, int, int], int] = {}
+    for number, (source, part) in enumerate(zip(order, new.parts, strict=True)):
+        before = old.parts[source] if old is not None and source >= 0 else _NOTHING
         _compare(before.structure, part.structure, [number], patches)
-        moved = _moved(before, part)
+        moved = (0, 0)
+        if part.structure.get("x") == _FIRST and before.structure.get("x") == _FIRST:
+            x, was = part.arrays[0], before.arrays[0]
+            if (pair := (id(was), id(x))) not in moves:
+                moves[pair] = _moved(was, x)
+            moved = moves[pair]
         for index, after in enumerate(part.arrays):
             known = index < len(before.arrays)
             held = before.arrays[index] if known else _EMPTY
             # Not all of a trace's arrays need to go along with its x.
             head, drop = moved if len(after) == len(part.arrays[0]) and known else (0, 0)
-            keep = _alike(held[drop:], after[head:])
+            if (place := (id(held), drop, id(after), head)) not in keeps:
+                keeps[place] = _alike(held[drop:], after[head:])
+            keep = keeps[place]
             if not keep:
                 head = drop = 0
             append = len(after) - head - keep
@@ -193,12 +214,13 @@ def diff(old: Packed | None, new: Packed) -> Delta:
 
 _EMPTY: Final = np.empty(0, dtype="<f8")
 _NOTHING: Final = Part({}, [])
+_FIRST: Final = {PLACE: 0}
 _FEW_DIGITS: Final = 1e6
 _NEW_AT_HEAD: Final = 2
 
 
-def _part(spec: Mapping[str, Any], known: Part | None) -> Part:
-    if known is not None and (arrays := _arrays_as_in(known, spec)) is not None:
+def _part(spec: Mapping[str, Any], known: Part | None, copied: Callable[[NDArray[Any]], Floats]) -> Part:
+    if known is not None and (arrays := _arrays_as_in(known, spec, copied)) is not None:
         return Part(known.structure, arrays)
     arrays = []
 
@@ -210,7 +232,7 @@ def _part(spec: Mapping[str, Any], known: Part | None) -> Part:
         if kind is float:
             return value if isfinite(value) else None
         if _is_numbers(value):
-            arrays.append(np.array(value, dtype="<f8"))
+            arrays.append(copied(value))
             return {PLACE: len(arrays) - 1}
         if isinstance(value, np.ndarray | np.generic):
             return walk(value.tolist())
@@ -225,7 +247,9 @@ def _part(spec: Mapping[str, Any], known: Part | None) -> Part:
     return Part(walk({**along, **spec}), arrays)
 
 
-def _arrays_as_in(known: Part, spec: Mapping[str, Any]) -> list[Floats] | None:
+def _arrays_as_in(
+    known: Part, spec: Mapping[str, Any], copied: Callable[[NDArray[Any]], Floats]
+) -> list[Floats] | None:
     """Return the arrays of what has the structure of a known part, and arrays at its top alone; else None."""
     structure = known.structure
     if len(spec) != len(structure):
@@ -234,8 +258,10 @@ def _arrays_as_in(known: Part, spec: Mapping[str, Any]) -> list[Floats] | None:
     found = 0
     for key, value in spec.items():
         held = structure.get(key, _NOTHING)
+        if held is value:
+            continue
         if type(value) is np.ndarray and type(held) is dict and PLACE in held and _is_numbers(value):
-            arrays[held[PLACE]] = np.array(value, dtype="<f8")
+            arrays[held[PLACE]] = copied(value)
             found += 1
         elif not _same(held, value):
             return None
@@ -257,6 +283,9 @@ def _is_numbers(value: Any) -> bool:
 def _order(old: Packed | None, new: Packed) -> list[int]:
     if old is None:
         return [-1] * len(new.parts)
+    pairs = zip(old.parts, new.parts, strict=False)
+    if len(old.parts) == len(new.parts) and all(a.structure is b.structure for a, b in pairs):
+        return [*range(len(new.parts))]
     places = {key: number for number, key in enumerate(_keys(old), 1)}
     return [0, *(places.get(key, -1) for key in _keys(new))]
 
@@ -288,16 +317,14 @@ def _compare(before: Any, after: Any, path: list[Any], patches: list[list[Any]])
         patches.append([path, after])
 
 
-def _moved(before: Part, after: Part) -> tuple[int, int]:
-    """Return how many values are new and how many gone at the head of `x`, if there is one.
+def _moved(before: Floats, after: Floats) -> tuple[int, int]:
+    """Return how many values are new and how many gone at the head of what a time series moves along.
 
     A line may begin with a value that is carried along to where the window begins: then the second value is
     the first that was there before.
     """
-    if after.structure.get("x") != {PLACE: 0} or before.structure.get("x") != {PLACE: 0}:
-        return 0, 0
     # Bits are compared, not values: NaN equals itself.
-    old, new = before.arrays[0].view(np.int64), after.arrays[0].view(np.int64)
+    old, new = before.view(np.int64), after.view(np.int64)
     if len(old) and len(new) and old[0] == new[0]:
         return 0, 0
     for head in range(min(_NEW_AT_HEAD, len(new) - 1) + 1):

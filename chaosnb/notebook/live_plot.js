@@ -1,14 +1,14 @@
 // The page's half of LivePlot: keeps one state per model, draws it in each view, acknowledges what was drawn.
 //
 // page → kernel   {kind: "ready", plotly: bool}   send me everything (and plotly.js, if true)
-//                 {kind: "drawn", seqs}           number of a plot → the frame of it on the screen; one message
-//                                                 for all plots that were drawn together
+//                 {kind: "drawn", seqs, took}     plot → its frame on the screen; ms since arrival; one message for
+//                                                 all plots that were drawn together
 // kernel → page   {kind: "plotly"}                buffer: plotly.js, gzip
 //                 {kind: "frames", frames}        of this plot and others, each {plot, seq, base, order, patches, ops}:
-//                     what became of frame base (of nothing, if -1); a buffer for each holds new values, float64
+//                     what became of frame base (of nothing, if -1); a buffer for each holds new values, float64.
+//                     With `ask`, the page is to answer when it is drawn
 
-const [ASK_MS, ASK_LIBRARY_MS] = [1000, 15000];
-const [SILENT_MS, RECALL_MS] = [5000, 5000];
+const [ASK_MS, ASK_LIBRARY_MS, SILENT_MS, RECALL_MS] = [1000, 15000, 5000, 5000];
 const UNHEARD = "waiting for the kernel: it has not answered yet (is it busy, or stopped?)";
 const PLACE = "__array__";
 // By default plotly.js offers a button that uploads the plot's data to plotly's cloud.
@@ -63,8 +63,7 @@ function apply(state, { seq, base, order, patches = [], ops }, values) {
   const old = base < 0 ? [] : state.parts;
   const parts = order ? order.map((place) => old[place] ?? { spec: {}, arrays: [] }) : old;
   for (const [[number, ...path], ...value] of patches) {
-    let owner = parts[number];
-    let key = "spec";
+    let [owner, key] = [parts[number], "spec"];
     for (const step of path) {
       owner = owner[key];
       key = step;
@@ -82,8 +81,7 @@ function apply(state, { seq, base, order, patches = [], ops }, values) {
     next.set(values.subarray(at, (at += append)), head + keep);
     arrays[place] = next;
   }
-  state.parts = parts;
-  state.seq = seq;
+  [state.parts, state.seq] = [parts, seq];
 }
 
 // A fresh copy for each view, because plotly writes into what it is given; the arrays are shared.
@@ -97,8 +95,7 @@ function filled(value, arrays) {
 function colours(box) {
   const style = getComputedStyle(box);
   const variable = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
-  const ink = variable("--jp-ui-font-color1", style.color);
-  const grid = variable("--jp-border-color2", "rgba(128,128,128,0.35)");
+  const [ink, grid] = [variable("--jp-ui-font-color1", style.color), variable("--jp-border-color2", "rgba(128,128,128,0.35)")];
   const dark = document.body.dataset.jpThemeLight === "false";
   return { ink, grid, ground: variable("--jp-layout-color1", "rgba(128,128,128,0.1)"), dark };
 }
@@ -129,12 +126,13 @@ function listen(model, state) {
     if (missing) lib.askedAt = performance.now();
     if (always || missing || state.seq < 0) tell(model, { kind: "ready", plotly: missing });
   };
-  const { takers } = family(model);
-  const number = model.get("number");
+  const [{ takers }, number] = [family(model), model.get("number")];
   takers[number] = (frame, buffer) => {
     state.heardAt = performance.now();
     if (frame.base >= 0 && frame.base !== state.seq) return ask(true);
     apply(state, frame, floats(buffer));
+    state.since ??= state.heardAt;
+    state.asked ||= frame.ask;
     wake();
   };
   const take = (message, buffers) => {
@@ -167,8 +165,10 @@ function listen(model, state) {
 // all, by whichever plot comes first.
 function acknowledge(model, state) {
   const own = family(model);
-  if (!own.drawn) setTimeout(() => (tell(model, { kind: "drawn", seqs: own.drawn }), (own.drawn = null)));
-  (own.drawn ??= {})[model.get("number")] = state.seqDrawn;
+  if (!own.drawn) setTimeout(() => (tell(model, { kind: "drawn", ...own.drawn }), (own.drawn = null)));
+  own.drawn ??= { seqs: {}, took: 0 };
+  own.drawn.seqs[model.get("number")] = state.seqDrawn;
+  own.drawn.took = Math.max(own.drawn.took, performance.now() - (state.since ?? -Infinity));
 }
 
 function show(model, state, el) {
@@ -184,9 +184,8 @@ function show(model, state, el) {
   const complain = () => (problem.textContent = model.get("problem"));
   model.on("change:problem", complain);
   complain();
-  let [queued, gone] = [false, false];
-  // Looked up only when they change: that has the browser lay out the whole page.
-  let [look, room] = [null, { width: 0, height: 0 }];
+  // The last two are looked up only when they change: that has the browser lay out the whole page.
+  let [queued, gone, look, room] = [false, false, null, { width: 0, height: 0 }];
   const paint = async () => {
     queued = false;
     if (gone) return;
@@ -211,7 +210,8 @@ function show(model, state, el) {
       if (note.textContent) note.textContent = "";
       if (seq <= state.seqDrawn) return;
       state.seqDrawn = seq;
-      acknowledge(model, state);
+      if (state.asked) acknowledge(model, state);
+      state.asked = state.since = null;
     } catch (error) {
       note.textContent = `this plot could not be drawn: ${error}`;
     }

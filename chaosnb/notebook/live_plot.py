@@ -1,9 +1,10 @@
 """A plot that moves while it is looked at: specification in, deltas out, at the browser's pace.
 
 plotly.js comes from the installed plotly package and goes to each page once, when the page asks; it is no
-part of a widget's state, so no notebook holds it. The page acknowledges each frame that it has drawn. The
-next one is sent only then, or after a second if nothing was heard: a hidden tab costs one small frame a
-second, and a slow browser never falls behind.
+part of a widget's state, so no notebook holds it. The page acknowledges a frame that it has drawn, and says
+how long that took. The next one is sent only then, or after a second if nothing was heard: a hidden tab costs
+one small frame a second, and a slow browser never falls behind. A page that draws at once is asked once a
+second, and has its frames at its own pace meanwhile; `chaosnb.notebook.pace` says why.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import traitlets
 
 from chaosnb.notebook.delta import Delta, Packed, diff, pack, unpack
 from chaosnb.notebook.kernel import has_kernel
+from chaosnb.notebook.pace import Pace
 from chaosnb.notebook.plotlyjs import OFFER, library
 from chaosnb.text import printable
 
@@ -66,6 +68,8 @@ class LivePlot(anywidget.AnyWidget):
         How long to wait for the page to acknowledge a frame before the next one is sent, in seconds.
     on_drawn : callable, optional
         Called, in the thread that the page talks to, when the page has drawn a frame. None: nobody is told.
+    pace : Pace, optional
+        How fast the page draws, for plots that stand on one page to share. None: its own.
 
     Examples
     --------
@@ -93,8 +97,10 @@ class LivePlot(anywidget.AnyWidget):
         clock: Callable[[], float] = time.monotonic,
         timeout_s: float = 1.0,
         on_drawn: Callable[[], None] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._clock = clock
+        self._pace = pace or Pace()
         self._timeout_s = timeout_s
         self._on_drawn = on_drawn
         self._shut = False
@@ -121,7 +127,15 @@ class LivePlot(anywidget.AnyWidget):
     def due(self) -> bool:
         """Whether a frame pushed now would be sent now: writers need not compute one otherwise."""
         with _GATE:
-            return not self._shut and (not self._under_way or self._overdue())
+            return not self._shut and self.due_in_s == 0.0
+
+    @property
+    def due_in_s(self) -> float:
+        """In how many seconds the page has drawn what it has, by its pace; infinite where it is to say so."""
+        with _GATE:
+            if self._under_way:
+                return 0.0 if self._overdue() else float("inf")
+            return max(self._pace.s - (self._clock() - self._sent_at), 0.0)
 
     @property
     def latest(self) -> Packed:
@@ -132,13 +146,14 @@ class LivePlot(anywidget.AnyWidget):
     def awaited(self) -> bool:
         """Whether a page that answered before is drawing a frame now, and is likely to say so soon."""
         with _GATE:
-            return self._answers and not self.due
+            return self._answers and self._under_way and not self._overdue()
 
     def push(self, spec: Mapping[str, Any], *, force: bool = False) -> None:
         """Make this the newest frame.
 
-        It is sent at once if the page has drawn the last one or was silent for a second, and otherwise as
-        soon as the page acknowledges; of several frames pushed meanwhile only the newest is sent.
+        It is sent at once if the page has drawn the last one, has promised to, or was silent for a second,
+        and otherwise as soon as the page acknowledges; of several frames pushed meanwhile only the newest is
+        sent.
 
         Parameters
         ----------
@@ -173,8 +188,7 @@ class LivePlot(anywidget.AnyWidget):
         parcels : iterable of Parcel
             What `stage` and `acknowledge` returned.
         """
-        frames = list(parcels)
-        if frames:
+        if frames := list(parcels):
             message = {"kind": "frames", "frames": [frame for frame, _ in frames]}
             self._post(message, [values for _, values in frames])
 
@@ -189,7 +203,9 @@ class LivePlot(anywidget.AnyWidget):
         if not self._shut:
             self.problem = printable(problem)
 
-    def acknowledge(self, seq: int, route: contextvars.Context | None = None) -> Parcel | None:
+    def acknowledge(
+        self, seq: int, route: contextvars.Context | None = None, took_s: float | None = None
+    ) -> Parcel | None:
         """Note that the page has drawn a frame, and return what is to be sent now, if anything.
 
         Parameters
@@ -198,6 +214,8 @@ class LivePlot(anywidget.AnyWidget):
             The frame's number; if it is an old one, and the newest is overdue, that was lost on its way.
         route : contextvars.Context, optional
             The context in which the page is answered. None: as before.
+        took_s : float, optional
+            How long the page took to draw it, in seconds. None: it did not say.
         """
         with _GATE:
             if self._shut:
@@ -206,6 +224,7 @@ class LivePlot(anywidget.AnyWidget):
             self._answers = True
             if seq >= self._seq:
                 self._under_way = False
+                self._pace.heard(self._clock(), took_s)
                 if self._on_drawn is not None:
                     self._on_drawn()
                 return self._next_parcel()
@@ -253,14 +272,11 @@ class LivePlot(anywidget.AnyWidget):
         dict
             A plotly figure specification without numpy arrays.
         """
-        with _GATE:
-            packed = self._latest
-        return unpack(packed, compact=compact)
+        return unpack(self._latest, compact=compact)
 
     def __repr__(self) -> str:
-        packed = self._latest
-        traces = len(packed.parts) - 1
-        numbers = sum(len(array) for part in packed.parts for array in part.arrays)
+        parts = self._latest.parts
+        traces, numbers = len(parts) - 1, sum(len(array) for part in parts for array in part.arrays)
         state = "closed" if self._shut else "open"
         return f"LivePlot({traces} trace{'s' * (traces != 1)}, {numbers} numbers, {state})"
 
@@ -285,15 +301,16 @@ class LivePlot(anywidget.AnyWidget):
         if kind == "ready":
             self._answer(wants_library=content.get("plotly") is True)
         elif kind == "drawn" and isinstance(seqs, dict):
-            self._note(seqs)
+            took = content.get("took")
+            self._note(seqs, took / 1000 if isinstance(took, int | float) else None)
 
-    def _note(self, seqs: dict[Any, Any]) -> None:
+    def _note(self, seqs: dict[Any, Any], took_s: float | None) -> None:
         # The page answers for all its plots at once.
         route = contextvars.copy_context()
         found = [(_PLOTS.get(str(number)), seq) for number, seq in seqs.items()]
         drawn = [(plot, seq) for plot, seq in found if plot is not None and isinstance(seq, int)]
         with _GATE:
-            parcels = [plot.acknowledge(seq, route) for plot, seq in drawn]
+            parcels = [plot.acknowledge(seq, route, took_s) for plot, seq in drawn]
             self.carry(filter(None, parcels))
 
     def _answer(self, *, wants_library: bool) -> None:
@@ -320,6 +337,7 @@ class LivePlot(anywidget.AnyWidget):
             return None
         if self._under_way and self._overdue():
             self._answers = False
+            self._pace.lose()
         if self._under_way and self._clock() - self._sent_at > 3 * self._timeout_s:
             # Perhaps the page with that subshell is gone: let answers come by the main thread again.
             self._route = None
@@ -331,8 +349,13 @@ class LivePlot(anywidget.AnyWidget):
 
     def _frame(self, delta: Delta, *, base: int) -> Parcel:
         self._seq += 1
-        self._sent, self._under_way, self._sent_at = self._latest, True, self._clock()
+        now = self._clock()
+        # A whole figure takes longer than a frame, and what comes sooner than the page draws is one too many.
+        asked = base < 0 or self.due_in_s > 0 or not self._pace.is_kept(now)
+        self._sent, self._under_way, self._sent_at = self._latest, asked, now
         frame = {"plot": self.number, "seq": self._seq, "base": base, "ops": delta.ops}
+        if asked:
+            frame["ask"] = True
         if delta.order is not None:
             frame["order"] = delta.order
         if delta.patches:
@@ -351,8 +374,7 @@ class LivePlot(anywidget.AnyWidget):
         # meanwhile, the library is sent unasked, by one plot for all, if nothing was heard of any page.
         if self._heard:
             return
-        if self._first_at is None:
-            self._first_at = self._clock()
+        self._first_at = self._first_at or self._clock()
         if self._clock() - self._first_at > _UNHEARD_S and has_kernel() and OFFER.take():
             self._post({"kind": "plotly"}, [library()])
 

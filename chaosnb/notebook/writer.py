@@ -47,6 +47,7 @@ class Writer:
         self._gate = threading.Lock()
         self._wake = threading.Event()
         self._stopped = False
+        self._sooner_s = interval_s
         self._thread: threading.Thread | None = None
 
     @property
@@ -65,6 +66,10 @@ class Writer:
         """Have the next step now; one more if the thread has come to its end."""
         self._wake.set()
         self.start()
+
+    def hurry(self, in_s: float) -> None:
+        """Have the step after this one in so many seconds, if that is sooner; called within a step."""
+        self._sooner_s = min(in_s, self._interval_s)
 
     def stop(self) -> None:
         """Let the thread end after the step that it is in; it cannot be started again."""
@@ -92,5 +97,6 @@ class Writer:
             del owner
             if not go_on:
                 return
-            self._wake.wait(self._interval_s)
+            wait_s, self._sooner_s = self._sooner_s, self._interval_s
+            self._wake.wait(wait_s)
             self._wake.clear()

@@ -273,7 +273,8 @@ class ArrowColumn:
     @property
     def nbytes(self) -> int:
         """Bytes in use."""
-        return sum(chunk.nbytes for chunk in self._kept().chunks)
+        forgotten = self._chunks[0][: self._start].nbytes if self._start else 0
+        return sum(int(chunk.nbytes) for chunk in self._chunks) - int(forgotten)
 
     def _kept(self) -> Any:
         chunks = self._chunks

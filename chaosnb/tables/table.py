@@ -24,6 +24,7 @@ __all__ = ["Table"]
 
 # Few enough that their messages are still in the processor's cache.
 _FLUSH_ROWS: Final = 512
+_FEW: Final = 50
 
 
 class Table:
@@ -129,10 +130,13 @@ class Table:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rows."""
+        """Bytes of the rows; a few that came last are taken to be like the others."""
         with self._lock:
-            self._flush()
-            return sum(column.nbytes for column in self._columns.values())
+            # This is asked each second, and to turn a few rows into columns costs as much as to turn many.
+            if self._pending_rows * _FEW > self._rows:
+                self._flush()
+            held = sum(column.nbytes for column in self._columns.values())
+            return held + held * self._pending_rows // max(self._rows, 1)
 
     def _fixed(self, name: str) -> FixedColumn:
         column = self._columns[name]
