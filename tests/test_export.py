@@ -300,6 +300,10 @@ def test_credits_are_text(tmp_path: Path, wrong: dict[str, object]) -> None:
     """Anything else is refused by its name, before anything is written."""
     with pytest.raises(TypeError, match=next(iter(wrong))):
         Held().export(tmp_path / "capture", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match=r"license='free for all' is neither an SPDX name such as 'CC-BY-4\.0'"
+    ):
+        Held().export(tmp_path / "capture", license="free for all")
     assert list(tmp_path.iterdir()) == []
 
 

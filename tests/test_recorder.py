@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,6 +151,24 @@ def test_a_full_disk_is_said_and_the_hole_is_in_the_recording(tmp_path: Path, ro
         Hole(2, 3, 4),
     ]
     assert (writer.frames_written, writer.frames_lost) == (2, 4)
+
+
+def test_a_recording_that_somebody_removes_is_said_to_be_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system takes what is written to its file all the same, and so nothing else would tell."""
+    monkeypatch.setattr("chaosnb.store.recorder._SYNC_S", 0.01)
+    writer = recorder(tmp_path / "run.chaos")
+    writer.frames([frame(0)])
+    assert writer.trouble is None
+    shutil.rmtree(tmp_path / "run.chaos")
+    deadline = time.monotonic() + 10
+    while writer.trouble is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert "its file was removed" in str(writer.news())
+    assert writer.news() is None
+    writer.close()
 
 
 def test_a_hole_is_written_at_the_end_too(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
@@ -20,6 +21,7 @@ from chaosnb.tables.ledgers import LEDGERS
 
 __all__ = ["SCHEMAS", "Content", "Counts", "Credits", "versions"]
 
+_SPDX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 SCHEMAS: Final[Mapping[str, TableSchema]] = {**TABLES, **LEDGERS}
 """The tables and ledgers of an export, by name."""
 
@@ -61,6 +63,11 @@ class Credits(msgspec.Struct, frozen=True):
         for name in ("title", "license"):
             if not isinstance(value := getattr(self, name), str | None):
                 raise TypeError(f"{name} is text, or None, and not {value!r}")
+        if self.license and not ("://" in self.license or _SPDX.fullmatch(self.license)):
+            raise ValueError(
+                f"license={self.license!r} is neither an SPDX name such as 'CC-BY-4.0' (spdx.org/licenses) "
+                "nor an address such as 'https://example.org/terms'"
+            )
         if wrong := [author for author in self.authors if not isinstance(author, str)]:
             raise TypeError(f"authors are names, such as ['Ada Lovelace'], and {wrong[0]!r} is none")
 

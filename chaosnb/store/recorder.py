@@ -7,6 +7,7 @@ compresses segments that are complete.
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import threading
@@ -49,6 +50,9 @@ __all__ = ["Recorder"]
 _SYNC_S: Final = 1.0
 _RETRY_S: Final = 1.0
 _WAITING_NOTES: Final = 10_000
+_GONE: Final = (
+    "its file was removed, and what comes is lost with it; end this recording and begin another one"
+)
 # macOS has no fdatasync.
 _sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 
@@ -342,12 +346,15 @@ class Recorder:
 
     def _sync(self) -> None:
         with self._lock:
-            if not self._dirty:
+            is_gone = os.fstat(self._file).st_nlink == 0
+            if not (self._dirty or is_gone):
                 return
             self._dirty = False
             # A segment may be closed meanwhile.
             file = os.dup(self._file)
         try:
+            if is_gone:
+                raise FileNotFoundError(errno.ENOENT, _GONE)
             _sync(file)
             self._sync_trouble = None
         except OSError as error:

@@ -6,6 +6,7 @@ on in the sheet ``continued``: row, column, text.
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -60,7 +61,9 @@ def write_workbook(path: Path, schema: TableSchema, tables: Iterable[Any]) -> No
     import xlsxwriter
 
     kind = _sheet_class()
-    with xlsxwriter.Workbook(str(path), {**_OPTIONS, "tmpdir": str(path.parent)}) as book:
+    # Where a disk is full, an archive that is being written there complains of it once more when it goes.
+    archive = io.BytesIO()
+    with xlsxwriter.Workbook(archive, {**_OPTIONS, "tmpdir": str(path.parent)}) as book:
         sheet = book.add_worksheet("data", worksheet_class=kind)
         bold, date = (
             book.add_format({"bold": True}),
@@ -88,6 +91,7 @@ def write_workbook(path: Path, schema: TableSchema, tables: Iterable[Any]) -> No
                 sheet.write_number(number, 0, row)
                 sheet.write_string(number, 1, name)
                 sheet.write_string(number, 2, piece)
+    path.write_bytes(archive.getbuffer())
 
 
 def read_workbook(path: Path, schema: TableSchema) -> Any:
