@@ -121,6 +121,39 @@ def test_steps_stand_on_each_other() -> None:
     assert heights[0] == heights[1] > heights[2] == heights[3]
 
 
+def test_bars_lie_behind_each_other_on_each_side_of_zero() -> None:
+    """What adds goes on to the right, what takes away to the left; each row has its name and words."""
+
+    def bar(length: float, **more: Any) -> dict[str, Any]:
+        return {
+            "type": "bar",
+            "orientation": "h",
+            "x": [length],
+            "y": [0],
+            "marker": {"color": "red"},
+            **more,
+        }
+
+    rows = {"tickvals": [0], "ticktext": ["one<br>row"]}
+    svg = drawn(bar(3), bar(-1), bar(2, text=["so much"]), yaxis=rows, margin={"l": 90})
+    first, back, second = ([x for x, _ in path] for path in paths(svg, "fill"))
+    assert max(first) == min(second)
+    assert max(back) == min(first)
+    assert max(second) - min(second) == pytest.approx((max(first) - min(first)) * 2 / 3, abs=2)
+    assert {"one row", "so much"} <= set(words(svg))
+
+
+def test_marks_have_no_line_and_intervals_reach_around_them() -> None:
+    """A share and its interval, at its place."""
+    reach = {"array": [1.0, 0.5], "arrayminus": [0.5, 1.0]}
+    marks = line([1, 2], [0, 1], mode="markers", error_x=reach, marker={"color": "blue"})
+    dots, ends = paths(drawn(marks, xaxis={"range": [0, 4]}), "stroke")
+    assert len(dots) == 4
+    (left, _), (right, _) = ends[:2]
+    assert left < dots[0][0] < right
+    assert right - dots[0][0] == pytest.approx(2 * (dots[0][0] - left), abs=2)
+
+
 def test_what_is_no_line_is_named_and_left_out() -> None:
     """A title says what is missing."""
     svg = drawn({"type": "heatmap", "z": [[1]]}, title={"text": "A map"})
@@ -171,6 +204,9 @@ def test_no_numbers_break_it(points: list[tuple[float, float]], dated: bool, sha
         xaxis={"type": "date"} if dated else {},
         yaxis2={"range": [0, 100], "tickvals": [0, 50]},
     )
-    for element in svg.iter():
+    rows = [*range(len(points))]
+    bars = {"type": "bar", "orientation": "h", "x": x, "y": rows}
+    lying = drawn(bars, bars, line(x, rows, mode="markers", error_x={"array": y, "arrayminus": y}))
+    for element in (*svg.iter(), *lying.iter()):
         for value in element.attrib.values():
             assert not re.search("nan|inf", value)

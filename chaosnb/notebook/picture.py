@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from chaosnb.notebook.axes import Axis, axis_of, clock, number_ticks, time_ticks
 from chaosnb.text import printable
 
 __all__ = ["picture", "picture_html"]
@@ -27,7 +28,7 @@ _WIDTH: Final = 590
 _HEIGHT: Final = 330
 _HEAD: Final = 30
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 24, 58, 48
-_SECOND, _NAMES = 66, 128
+_SECOND, _NAMES = 66, 140
 # A picture does not know on what ground it will stand: these can be read on white and on black.
 _INK: Final = "#777777"
 _GRID: Final = 'stroke="#808080" stroke-opacity="0.35"'
@@ -37,14 +38,7 @@ _DASHES: Final = {"dot": "20 30", "dash": "80 50", "dashdot": "80 30 20 30"}
 _RGBA: Final = re.compile(r"rgba\((.*?),\s*([\d.]+)\)")
 _MOST: Final = 1e300
 _LETTER_PX, _SWATCH_PX = 5.6, 26
-_SECOND_MS, _MINUTE_MS, _HOUR_MS, _DAY_MS = 1_000.0, 60_000.0, 3_600_000.0, 86_400_000.0
-_STEPS_MS: Final = (
-    *(count * _SECOND_MS for count in (1, 2, 5, 10, 15, 30)),
-    *(count * _MINUTE_MS for count in (1, 2, 5, 10, 15, 30)),
-    *(count * _HOUR_MS for count in (1, 2, 3, 6, 12)),
-    *(count * _DAY_MS for count in (1, 2, 7, 14, 30, 90, 365, 3650, 36500)),
-)
-_TICKS: Final = 6
+_ROOM: Final = 1.25
 
 
 def picture_html(specs: Mapping[str, Spec], source: str = "") -> str:
@@ -61,8 +55,9 @@ def picture(specs: Mapping[str, Spec], source: str = "") -> str:
     Parameters
     ----------
     specs : mapping of str to mapping
-        Specifications of lines, bands and steps, with numbers at both axes and at most two y axes each, as
-        `chaosnb.figures` makes them for live plots. Of any other trace the picture says that it is not drawn.
+        Specifications of lines, bands, steps, marks and lying bars, with numbers at both axes and at most two
+        y axes each, as `chaosnb.figures` makes them for live plots. Of any other the picture says that it is
+        not drawn.
     source : str
         Where the data comes from, to stand above them.
 
@@ -87,24 +82,12 @@ def picture(specs: Mapping[str, Spec], source: str = "") -> str:
     return f'{head} font-family="Helvetica, Arial, sans-serif">{"".join(parts)}</svg>'
 
 
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, values: Any) -> Floats:
-        share = (np.asarray(values, dtype=np.float64) - self.low) / (self.high - self.low)
-        # What is beyond an axis is drawn at its end.
-        return np.asarray(self.start + np.clip(share, 0, 1) * (self.end - self.start))
-
-
 def _panel(spec: Spec) -> list[str]:
     layout = spec["layout"]
     beside = layout.get("legend", {}).get("orientation", "v") != "h" and "legend" in layout
     second = "yaxis2" in layout
     right = _WIDTH - (_NAMES if beside else _SECOND if second else _RIGHT)
+    left = layout.get("margin", {}).get("l", 0) if "ticktext" in layout.get("yaxis", {}) else _LEFT
     top, bottom = _TOP - 20 * beside, _HEIGHT - _BOTTOM
     title = _text(layout.get("title", {}).get("text", ""), 8, 20, size=14)
     try:
@@ -114,13 +97,16 @@ def _panel(spec: Spec) -> list[str]:
         return [title, middle]
     _stack(traces)
     x_look, y_look = layout.get("xaxis", {}), layout.get("yaxis", {})
-    x = _axis([trace.x for trace in traces], x_look, _LEFT, right, tight=True)
-    y = _axis([e for t in traces if not t.second for e in (t.y, t.base)], y_look, bottom, top)
+    lying = [trace.start for trace in traces if trace.is_bar]
+    # Behind their ends, words need room.
+    lying += [trace.x * _ROOM for trace in traces if "text" in trace.look and trace.is_bar]
+    x = axis_of([*(trace.x for trace in traces), *lying], x_look, left, right, tight=not lying)
+    y = axis_of([e for t in traces if not t.second for e in (t.y, t.base)], y_look, bottom, top)
     parts = [title, *_x_axis(x, x_look, top, bottom), *_y_axis(y, y_look, x, left=True)]
     axes = {False: y, True: y}
     if second:
         look = layout["yaxis2"]
-        axes[True] = _axis([trace.y for trace in traces if trace.second], look, bottom, top)
+        axes[True] = axis_of([trace.y for trace in traces if trace.second], look, bottom, top)
         parts += _y_axis(axes[True], look, x, left=False)
     parts.append('<g transform="scale(.1)">')
     before = None
@@ -128,6 +114,8 @@ def _panel(spec: Spec) -> list[str]:
         parts += trace.draw(x, axes[trace.second], before)
         before = trace
     parts += ["</g>", *_bands(layout.get("shapes", []), x, top, bottom)]
+    for trace in traces:
+        parts += trace.words(x, y)
     parts += _notes(layout.get("annotations", []), x, (top, bottom))
     parts += _legend([*traces, *layout.get("shapes", [])], right, top, beside=beside)
     return parts
@@ -138,14 +126,19 @@ class _Trace:
     x: Floats
     y: Floats
     base: Floats
+    start: Floats
     look: Spec
 
     @classmethod
     def of(cls, trace: Spec) -> _Trace:
-        if trace.get("type", "scatter") != "scatter":
+        if trace.get("type", "scatter") != "scatter" and trace.get("orientation") != "h":
             raise ValueError(trace["type"])
-        x, y = (np.clip(np.array(trace[key], dtype=np.float64), -_MOST, _MOST) for key in ("x", "y"))
-        return cls(x, y, np.zeros(0), trace)
+        x, y = (_numbers_of(trace[key]) for key in ("x", "y"))
+        return cls(x, y, np.zeros(0), np.zeros(len(x)), trace)
+
+    @property
+    def is_bar(self) -> bool:
+        return bool(self.look.get("type") == "bar")
 
     @property
     def second(self) -> bool:
@@ -153,12 +146,18 @@ class _Trace:
 
     @property
     def color(self) -> str:
-        line = str(self.look.get("line", {}).get("color", _INK))
+        mark = self.look.get("marker", {}).get("color", _INK)
+        line = str(self.look.get("line", {}).get("color", mark if isinstance(mark, str) else _INK))
+        # What is black or white would be lost on some ground.
+        line = _INK if line == "black" else line
         # A line over steps; bands have a colour that can be seen through.
         return _OVER if self.second and line.startswith("#") else line
 
-    def draw(self, x: _Axis, y: _Axis, before: _Trace | None) -> list[str]:
+    def draw(self, x: Axis, y: Axis, before: _Trace | None) -> list[str]:
+        if self.is_bar:
+            return self._bars(x, y)
         line = self.look.get("line", {})
+        mode = self.look.get("mode", "lines")
         stepped = line.get("shape") == "hv"
         at = _vertices(x(self.x), y(self.y), stepped=stepped)
         parts = []
@@ -171,7 +170,7 @@ class _Trace:
             path = _path(np.concatenate([at, under[::-1]]))
             parts.append(f'<path {_paint("fill", str(self.look.get("fillcolor", self.color)))} d="{path}z"/>')
         known = np.asarray(np.isfinite(at).all(axis=1))
-        if width := line.get("width", 2):
+        if (width := line.get("width", 2)) and "lines" in mode:
             dash = _DASHES.get(line.get("dash", ""))
             how = f'stroke-width="{10 * width}" stroke-linejoin="round"' + (
                 f' stroke-dasharray="{dash}"' if dash else ""
@@ -180,47 +179,58 @@ class _Trace:
             path = "".join(_path(run) for run in runs if len(run) > 1)
             if path:
                 parts.append(f'<path {_paint("stroke", self.color)} {how} d="{path}"/>')
-        if "markers" in self.look.get("mode", ""):
+        if "markers" in mode:
             dots = "".join(f"M{a} {b}h0" for a, b in np.rint(at[known] * 10).astype(np.int64).tolist())
-            how = 'stroke-width="40" stroke-linecap="round"'
+            size = 40 if "lines" in mode else 70
+            how = f'stroke-width="{size}" stroke-linecap="round"'
             parts.append(f'<path {_paint("stroke", self.color)} {how} d="{dots}"/>')
+        if reach := self.look.get("error_x"):
+            ends = (self.x - _numbers_of(reach["arrayminus"]), self.x + _numbers_of(reach["array"]))
+            spans = [np.column_stack([x(end), y(self.y)]) for end in ends]
+            path = "".join(_path(np.stack(pair)) for pair in zip(*spans, strict=True))
+            parts.append(f'<path {_paint("stroke", self.color)} stroke-width="20" d="{path}"/>')
         return parts
+
+    def _bars(self, x: Axis, y: Axis) -> list[str]:
+        colors = self.look.get("marker", {}).get("color", _INK)
+        each = colors if isinstance(colors, list) else [self.color] * len(self.x)
+        parts = []
+        for start, end, row, color in zip(self.start, self.x, self.y, each, strict=True):
+            corners = zip(x([start, end, end, start]), y([row - 0.35] * 2 + [row + 0.35] * 2), strict=True)
+            parts.append(f'<path {_paint("fill", str(color))} d="{_path(np.array([*corners]))}z"/>')
+        return parts
+
+    def words(self, x: Axis, y: Axis) -> list[str]:
+        if not self.is_bar or "text" not in self.look:
+            return []
+        places = zip(self.look["text"], x(self.x).tolist(), y(self.y).tolist(), strict=True)
+        return [_text(text, across + 4, down + 4) for text, across, down in places]
 
 
 def _stack(traces: Iterable[_Trace]) -> None:
     height: Floats | None = None
+    ends: dict[tuple[float, bool], float] = {}
     for trace in traces:
+        if trace.is_bar:
+            for place, row in enumerate(trace.y.tolist()):
+                side = (row, bool(trace.x[place] < 0))
+                trace.start[place] = ends.get(side, 0.0)
+                trace.x[place] = ends[side] = trace.start[place] + np.nan_to_num(trace.x[place])
         if trace.look.get("stackgroup"):
             trace.base = np.zeros(len(trace.y)) if height is None else height
             trace.y = height = trace.base + np.nan_to_num(trace.y)
 
 
-def _axis(values: list[Floats], look: Spec, start: float, end: float, *, tight: bool = False) -> _Axis:
-    if "range" in look:
-        low, high = map(float, look["range"])
-        return _Axis(low, high, start, end)
-    every = np.concatenate([*values, np.zeros(0)])
-    every = every[np.isfinite(every)]
-    low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
-    if low == high:
-        # So much that a difference is left, whatever the number.
-        room = max(abs(low) / 1e9, 500.0) if tight else max(abs(low) / 10, 1.0)
-        low, high = low - room, high + room
-    room = 0.0 if tight else (high - low) * 0.05
-    from_zero = look.get("rangemode") == "tozero" or (len(every) and every.min() >= 0 and low - room < 0)
-    return _Axis(min(0.0, low) if from_zero else low - room, high + room, start, end)
-
-
-def _x_axis(x: _Axis, look: Spec, top: float, bottom: float) -> list[str]:
+def _x_axis(x: Axis, look: Spec, top: float, bottom: float) -> list[str]:
     parts = []
     dated = look.get("type") == "date"
     shown_day = ""
-    for tick in _times(x) if dated else _numbers(x):
+    for tick in time_ticks(x) if dated else number_ticks(x):
         at = float(x(tick))
         parts.append(f'<path {_GRID} d="M{at:.1f} {top}V{bottom}"/>')
         if look.get("showticklabels", True):
-            day, clock = _clock(tick, x.high - x.low) if dated else ("", f"{tick:,.6g}")
-            parts.append(_text(clock, at, bottom + 14, anchor="middle"))
+            day, word = clock(tick, x.high - x.low) if dated else ("", f"{tick:,.6g}")
+            parts.append(_text(word, at, bottom + 14, anchor="middle"))
             if day != shown_day:
                 parts.append(_text(day, at, bottom + 27, anchor="middle"))
             shown_day = day
@@ -228,65 +238,35 @@ def _x_axis(x: _Axis, look: Spec, top: float, bottom: float) -> list[str]:
     return [*parts, _text(name, (x.start + x.end) / 2, bottom + 40, anchor="middle")]
 
 
-def _y_axis(y: _Axis, look: Spec, x: _Axis, *, left: bool) -> list[str]:
+def _y_axis(y: Axis, look: Spec, x: Axis, *, left: bool) -> list[str]:
     parts = []
-    for tick in look.get("tickvals") or _numbers(y):
+    ticks = look.get("tickvals") or number_ticks(y)
+    for tick, word in zip(ticks, look.get("ticktext") or [f"{tick:,.6g}" for tick in ticks], strict=True):
         at = float(y(tick))
         if left:
             parts.append(f'<path {_GRID} d="M{x.start} {at:.1f}H{x.end}"/>')
         if look.get("showticklabels", True):
             edge, anchor = (x.start - 6, "end") if left else (x.end + 6, "start")
-            parts.append(_text(f"{tick:,.6g}", edge, at + 4, anchor=anchor))
+            parts.append(_text(word, edge, at + 4, anchor=anchor))
     name, middle = look.get("title", {}).get("text", ""), (y.start + y.end) / 2
     along = x.start - 42 if left else x.end + 46
     turned = f'transform="rotate({-90 if left else 90} {along} {middle})"'
     return [*parts, _text(name, along, middle, anchor="middle", more=turned)]
 
 
-def _numbers(axis: _Axis) -> list[float]:
-    span = axis.high - axis.low
-    rough = span / (_TICKS - 1)
-    if not np.isfinite(rough) or rough <= 0:
-        return []
-    unit = 10.0 ** np.floor(np.log10(rough))
-    step = next((unit * count for count in (1, 2, 5) if unit * count >= rough), unit * 10)
-    first = np.ceil(axis.low / step)
-    return [
-        float(step * (first + count)) for count in range(2 * _TICKS) if step * (first + count) <= axis.high
-    ]
-
-
-def _times(axis: _Axis) -> list[float]:
-    span = axis.high - axis.low
-    step = next((step for step in _STEPS_MS if span / step <= _TICKS), None)
-    if step is None:
-        return []
-    first = np.ceil(axis.low / step)
-    return [
-        float(step * (first + count)) for count in range(_TICKS + 1) if step * (first + count) <= axis.high
-    ]
-
-
-def _clock(time_ms: float, span_ms: float) -> tuple[str, str]:
-    day, _, clock = str(np.datetime64(int(time_ms), "ms")).partition("T")
-    if span_ms > _TICKS * _DAY_MS:
-        return "", day
-    return day, clock[: 5 if span_ms > _TICKS * _MINUTE_MS / 2 else 8]
-
-
-def _bands(shapes: Iterable[Spec], x: _Axis, top: float, bottom: float) -> list[str]:
+def _bands(shapes: Iterable[Spec], x: Axis, top: float, bottom: float) -> list[str]:
     parts = []
     for shape in shapes:
         left, right = (float(x(shape[key])) for key in ("x0", "x1"))
         edge = shape.get("line", {})
         dash = ' stroke-dasharray="2 3"' if edge.get("dash") == "dot" else ""
         line = f'{_paint("stroke", edge.get("color", _INK))} stroke-width="{edge.get("width", 1)}"{dash}'
-        box = f'x="{left:.1f}" y="{top}" width="{right - left:.1f}" height="{bottom - top}"'
+        box = f'x="{left:.1f}" y="{top}" width="{max(right - left, 0.5):.1f}" height="{bottom - top}"'
         parts.append(f"<rect {box} {_paint('fill', shape.get('fillcolor', _INK))} {line}/>")
     return parts
 
 
-def _notes(notes: Iterable[Spec], x: _Axis, span: tuple[float, float]) -> list[str]:
+def _notes(notes: Iterable[Spec], x: Axis, span: tuple[float, float]) -> list[str]:
     top, bottom = span
     parts = []
     for note in notes:
@@ -305,7 +285,8 @@ def _legend(owners: Iterable[_Trace | Spec], right: float, top: float, *, beside
         if not look.get("showlegend", True) or not look.get("name"):
             continue
         filled = "fillcolor" in look
-        color = look["fillcolor"] if filled else owner.color if isinstance(owner, _Trace) else _INK
+        filled = filled or look.get("type") == "bar"
+        color = look.get("fillcolor") or (owner.color if isinstance(owner, _Trace) else _INK)
         dash = _DASHES.get(look.get("line", {}).get("dash", ""))
         stroke = 'stroke-width="8"' if filled else 'stroke-width="2"'
         if dash and not filled:
@@ -318,6 +299,10 @@ def _legend(owners: Iterable[_Trace | Spec], right: float, top: float, *, beside
         parts += [f'<path {stroke} d="M{across:.0f} {down}h14"/>', _text(name, across + 18, down + 4)]
         across, down = (across, down + 15) if beside else (across + width, down)
     return parts
+
+
+def _numbers_of(values: Any) -> Floats:
+    return np.clip(np.array(values, dtype=np.float64), -_MOST, _MOST)
 
 
 def _vertices(x: Floats, y: Floats, *, stepped: bool) -> Floats:
