@@ -41,6 +41,7 @@ from msgspec import Struct
 from chaosnb.errors import RecordingDamagedError, RecordingError
 from chaosnb.ingest.intake import ClockSet, Hole, Incident, LinkLost, Note, Simulated, TopicsSet
 from chaosnb.protocol.events import Frame, check_topics
+from chaosnb.protocol.lines import FrameLines, Piece
 from chaosnb.store.segments import SegmentBytes, open_segment, segments
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "encode_frames",
     "encode_note",
     "encode_record",
+    "frame_lines",
     "read_head",
     "read_record",
     "seed_of",
@@ -167,18 +169,27 @@ def decode_frames(record: Record) -> list[Frame]:
     RecordingError
         If it was not this package that wrote it.
     """
+    return list(frame_lines(record))
+
+
+def frame_lines(record: Record) -> FrameLines:
+    """Return the frames that are in a record in one piece.
+
+    Raises
+    ------
+    RecordingError
+        If it was not this package that wrote it.
+    """
     table, _, data = record.raw.partition(b"\n")
-    frames, start = [], 0
     try:
         lengths, delays = _decode_table(table)
-        for length, at_ns in zip(lengths, accumulate(delays, initial=record.at_ns), strict=True):
-            frames.append(Frame(data[start : start + length], at_ns))
-            start += length + 1
     except (ValueError, msgspec.MsgspecError) as error:
         raise _strange(record) from error
-    if start != len(data) + 1:
+    arrivals = list(accumulate(delays, initial=record.at_ns))
+    fits = len(lengths) == len(arrivals) and sum(lengths) + len(lengths) == len(data) + 1
+    if not fits or min(lengths) < 0:
         raise _strange(record)
-    return frames
+    return FrameLines([Piece(data, lengths)], arrivals)
 
 
 def encode_note(note: Note | Opened) -> tuple[str, bytes]:

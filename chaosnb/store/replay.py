@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -19,8 +19,9 @@ from chaosnb.ingest.intake import ClockSet, Hole, Incident, Intake, Note, Simula
 from chaosnb.ingest.link import Link
 from chaosnb.ingest.session import Batch, Session
 from chaosnb.protocol.events import Frame
+from chaosnb.protocol.lines import FrameLines
 from chaosnb.protocol.signing import Identity
-from chaosnb.store.journal import JournalReader, Opened, Record, decode_frames, decode_note
+from chaosnb.store.journal import JournalReader, Opened, Record, decode_note, frame_lines
 from chaosnb.store.places import Place, Start, is_simulated, start_of
 from chaosnb.store.playhead import Playhead
 from chaosnb.store.segments import SEGMENT_BYTES, segments
@@ -105,7 +106,7 @@ class Replay(Link):
         self._simulated = opened.simulated or is_simulated(folder)
         self._intake.state = self._start.state
         self._is_due = is_due
-        self._gathered: list[Frame] = []
+        self._gathered = FrameLines()
         self._gathered_bytes = 0
         self._sizes: list[int] = []
         self._begun = False
@@ -222,7 +223,7 @@ class Replay(Link):
                     if record.number < self._start.place.record:
                         continue
                     self.place = max(self.place, Place(record.number))
-                    frames = decode_frames(record) if record.kind == "f" else []
+                    frames = frame_lines(record) if record.kind == "f" else FrameLines()
                     waits = self._gather(record, frames)
                     if self._gathered and (not waits or len(self._gathered) >= _GATHERED):
                         yield self._feed_gathered()
@@ -261,7 +262,7 @@ class Replay(Link):
             self._loaded.set()
             self.playhead.finish()
 
-    def _gather(self, record: Record, frames: list[Frame]) -> bool:
+    def _gather(self, record: Record, frames: FrameLines) -> bool:
         """Put off a whole batch to be fed with the next ones, if all of it is to come by now."""
         behind = Place(self.place.record + 1)
         if not frames or self.place.frame or not self.playhead.is_past(behind):
@@ -273,23 +274,23 @@ class Replay(Link):
         if self._is_due(count, size, frames[-1].received_at_ns):
             return False
         self.place = behind
-        self._gathered += frames
+        self._gathered.extend(frames)
         self._gathered_bytes = size
         self._sizes.append(len(frames))
         return True
 
     def _feed_gathered(self) -> Batch:
-        frames, sizes, self._gathered, self._sizes = self._gathered, self._sizes, [], []
+        frames, sizes, self._gathered, self._sizes = self._gathered, self._sizes, FrameLines(), []
         self._gathered_bytes = 0
         return self._feed(frames, sizes)
 
-    def _feed(self, frames: list[Frame], sizes: list[int]) -> Batch:
+    def _feed(self, frames: Sequence[Frame], sizes: list[int]) -> Batch:
         self._begun = True
         self._now_ns = frames[-1].received_at_ns
         self._intake.state = "live"
         return self._intake.feed(frames, sizes)
 
-    def _take(self, record: Record, frames: list[Frame]) -> Batch | None:
+    def _take(self, record: Record, frames: FrameLines) -> Batch | None:
         """Take in a record, or so much of its frames as is due, from the present place on."""
         self._now_ns = max(self._now_ns, record.at_ns)
         if not frames:
