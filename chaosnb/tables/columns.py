@@ -170,7 +170,9 @@ class CategoryColumn:
         dtype = _code_dtype(len(code_of))
         if self._buffer.values.dtype != dtype:
             self._buffer.move(dtype)
-        self._buffer.append(np.array(codes, dtype=dtype))
+        # By way of bytes, which takes a third of the time.
+        few = dtype == "int8"
+        self._buffer.append(np.frombuffer(bytes(codes), dtype) if few else np.array(codes, dtype=dtype))
 
     def evict(self, rows: int) -> None:
         """Forget the first rows, and in the end the categories that only they had."""
