@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from chaosnb import __version__
-from chaosnb.errors import ChaosnbError
+from chaosnb.errors import ChaosnbError, RecordingError
 from chaosnb.protocol.events import TOPICS
 from chaosnb.store.formats import FORMATS, require
 from chaosnb.store.moments import microseconds
@@ -283,6 +283,10 @@ def _run_export(options: argparse.Namespace) -> None:
     # Before a long recording is read in vain.
     check_folder(options.output, require(options.format))
     again = replay(options.recording, start=options.start, end=options.end, quiet=options.quiet)
+    if (options.start or options.end) and not again.status.events + again.status.rejects:
+        raise RecordingError(
+            str(options.recording), "nothing arrived in that span; `python -m chaosnb info` says when it did"
+        )
     folder = again.export(
         options.output,
         options.format,
@@ -320,7 +324,7 @@ def _run_repair(options: argparse.Namespace) -> None:
     mended = mend(options.recording, target)
     for place in mended.places:
         print(f"damaged at {place}")
-    print(f"{target} has {mended.kept:,} records; {mended.lost:,} are lost")
+    print(f"{target} has {mended.kept:,} records; {mended.lost:,} {'is' if mended.lost == 1 else 'are'} lost")
 
 
 def _run_devnet(options: argparse.Namespace) -> None:

@@ -153,6 +153,27 @@ def test_a_full_disk_is_said_and_the_hole_is_in_the_recording(tmp_path: Path, ro
     assert (writer.frames_written, writer.frames_lost) == (2, 4)
 
 
+def test_a_recording_stays_where_it_is_when_the_working_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a notebook's does with `%cd`: the recorder, who follows, and who looks back."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    writer = recorder(Path("run.chaos"), segment_bytes=100)
+    writer.frames([frame(0)])
+    follower, again = chaosnb.follow("run.chaos"), chaosnb.replay("run.chaos")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    writer.frames([frame(1)])
+    writer.close()
+    assert writer.frames_lost == 0
+    assert frames_of(tmp_path / "run.chaos") == [frame(0), frame(1)]
+    with follower:
+        follower.wait(until=lambda s: s.status.rejects == 2, timeout=10)
+    with again:
+        assert again.at("2030-01-01").counts.rejected == 2
+    assert list(Path.cwd().iterdir()) == []
+
+
 def test_a_recording_that_somebody_removes_is_said_to_be_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

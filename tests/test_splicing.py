@@ -253,6 +253,10 @@ def test_a_recording_is_exported_on_the_command_line(
     assert said.startswith(f"{again.status.events:,} events of {again.source} ")
     assert f"are in {folder}; cite them as\n\nAda (" in said
     assert package.checksum in said
+    with pytest.raises(SystemExit):
+        main(["export", str(runs[0]), "-o", str(tmp_path / "none"), "--end", "1960-01-01"])
+    assert "nothing arrived in that span" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
     main(["export", str(runs[0]), "-o", str(folder), "--quiet"])
     assert capsys.readouterr() == ("", "")
     assert (folder / "block_proposal.parquet").exists()

@@ -55,7 +55,8 @@ class History:
         retention: Retention,
         clock: Clock,
     ) -> None:
-        self.folder: Final = folder
+        # It stays where it is, whatever a notebook's cell changes to.
+        self.folder: Final = folder.absolute()
         self._start_ns = start_ns
         self._record = record
         self._end_ns = end_ns

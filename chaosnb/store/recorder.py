@@ -108,7 +108,8 @@ class Recorder:
         monotonic: Callable[[], float] = time.monotonic,
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
-        self.folder: Final = Path(folder)
+        # It goes on there wherever a notebook's cell changes to.
+        self.folder: Final = Path(folder).absolute()
         self.frames_written = 0
         self.frames_lost = 0
         self._segment_bytes = segment_bytes
