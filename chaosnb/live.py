@@ -326,7 +326,8 @@ class Stream(Dataset):
     def __repr__(self) -> str:
         recorded = self._recorded_in()
         where = "" if recorded is None else f", recorded in {printable(recorded)}"
-        return f"<Stream {self.source} {self._pump.link.state}: {self._capture.events:,} events{where}>"
+        state, events = self._pump.link.state, self._capture.events
+        return f"<Stream {printable(self.source)} {state}: {events:,} events{where}>"
 
     def __str__(self) -> str:
         from chaosnb.notebook.display import stream_text

@@ -116,7 +116,7 @@ def report(
             f"report() takes a stream, or what chaosnb.load gives, not {type(data).__name__}: "
             'such as chaosnb.report(s, "report.html")'
         )
-    target = Path(path)
+    target = Path(path).expanduser()
     if target.is_dir() or not target.suffix:
         raise ValueError(f"{str(path)!r} is not the name of a page; write one such as 'report.html'")
     moment = (made_at or datetime.now(UTC)).astimezone(UTC)

@@ -174,6 +174,21 @@ def test_a_recording_stays_where_it_is_when_the_working_folder_changes(
     assert list(Path.cwd().iterdir()) == []
 
 
+def test_the_home_folder_has_its_usual_sign_and_names_cannot_steer_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a shell has it, which no shell does for a notebook; a name may be anybody's."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with chaosnb.stream("network", url="devnet", record="~/\x1b[31m.chaos") as s:
+        s.wait(events=3, timeout=30)
+    with chaosnb.replay("~/\x1b[31m.chaos") as r:
+        package = chaosnb.load(r.export("~/\x1b[32m"))
+        shown = [repr(data) for data in (r, r.at("2030-01-01"), package)]
+    assert all(text.isprintable() for text in shown), shown
+    assert {path.name for path in tmp_path.iterdir()} == {"\x1b[31m.chaos", "\x1b[32m"}
+
+
 def test_a_recording_that_somebody_removes_is_said_to_be_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

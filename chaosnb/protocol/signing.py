@@ -85,7 +85,11 @@ class Identity:
         IdentityError
             If others than the owner can read the file, or it cannot be read, or holds no key.
         """
-        file = Path(path) if path is not None else platformdirs.user_config_path("chaosnb") / "identity.key"
+        file = (
+            Path(path).expanduser()
+            if path is not None
+            else platformdirs.user_config_path("chaosnb") / "identity.key"
+        )
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

@@ -335,7 +335,7 @@ class Dataset(ABC):
         """
         content = self._content(Credits(title, _names(authors), license))
         return export_content(
-            content, Path(folder), format=format, defuse_formulas=defuse_formulas, quiet=quiet
+            content, Path(folder).expanduser(), format=format, defuse_formulas=defuse_formulas, quiet=quiet
         )
 
     def cite(

@@ -16,6 +16,7 @@ from chaosnb.store.places import Place, Start, place_of_height, place_of_time, s
 from chaosnb.store.replay import Replay
 from chaosnb.tables.capture import Capture
 from chaosnb.tables.retention import Retention
+from chaosnb.text import printable
 
 __all__ = ["History", "Moment", "Take"]
 
@@ -56,7 +57,7 @@ class History:
         clock: Clock,
     ) -> None:
         # It stays where it is, whatever a notebook's cell changes to.
-        self.folder: Final = folder.absolute()
+        self.folder: Final = folder.expanduser().absolute()
         self._start_ns = start_ns
         self._record = record
         self._end_ns = end_ns
@@ -161,7 +162,7 @@ class Moment(Dataset):
         return pd.Timestamp(self._replay.now_ns(), tz="UTC")
 
     def __repr__(self) -> str:
-        return f"<Moment {self.source}: {self._capture.events:,} events>"
+        return f"<Moment {printable(self.source)}: {self._capture.events:,} events>"
 
     def _before_reading(self) -> None:
         """Nothing stands against it."""

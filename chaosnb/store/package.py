@@ -105,7 +105,8 @@ class Package(Dataset):
     def __repr__(self) -> str:
         rows = sum(self._about.tables[name].rows for name in TABLES)
         return (
-            f"<Package {self.folder.name} of {printable(self.source)}: {rows:,} rows, {self._about.format}>"
+            f"<Package {printable(self.folder.name)} of {printable(self.source)}: {rows:,} rows, "
+            f"{self._about.format}>"
         )
 
     def _before_reading(self) -> None:
@@ -144,7 +145,7 @@ def load(folder: str | os.PathLike[str], *, quiet: bool = False) -> Package:
     >>> package.network_metrics.equals(s.network_metrics)
     True
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     description = _read_description(folder)
     about = description.chaosnb
     how = FORMATS[about.format]

@@ -109,7 +109,7 @@ class Recorder:
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
         # It goes on there wherever a notebook's cell changes to.
-        self.folder: Final = Path(folder).absolute()
+        self.folder: Final = Path(folder).expanduser().absolute()
         self.frames_written = 0
         self.frames_lost = 0
         self._segment_bytes = segment_bytes
