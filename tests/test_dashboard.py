@@ -449,6 +449,55 @@ def test_in_a_kernel_there_is_a_view_and_one_still_picture(
     assert sorted(bundle) == ["text/html", "text/plain"]
 
 
+def answer(dashboard: Dashboard) -> None:
+    """Say that the page has drawn all plots."""
+    for live in dashboard.plots.values():
+        live.acknowledge(1000)
+
+
+@pytest.mark.parametrize("page", ["none", "quick", "silent"])
+def test_closed_before_it_is_drawn_it_lets_a_page_finish(
+    stream: FakeStream, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    """Views are taken from a page when it has made them; without a page the picture is there at once."""
+    monkeypatch.setattr("chaosnb.notebook.dashboard._SEEN", threading.Event())
+    monkeypatch.setattr("chaosnb.notebook.dashboard._UNDRAWN_S", 30.0 if page == "quick" else 1.0)
+    monkeypatch.setattr("chaosnb.notebook.dashboard._MADE_S", 0.01)
+    left: list[dict[str, Any]] = []
+
+    class Handle:
+        def update(self, bundle: dict[str, Any], **_how: Any) -> None:
+            left.append(bundle)
+
+    monkeypatch.setattr("IPython.display.display", lambda *_bundle, **_how: Handle())
+    before = open_widgets()
+    if page != "none":
+        first = Dashboard(stream, fps=10)
+        answer(first)
+        first.close()
+    dashboard = Dashboard(stream, fps=10)
+    dashboard.show()
+    lives = [*dashboard.plots.values()]
+    dashboard.close()
+    waits = bool(closing())
+    assert waits is (page != "none")
+    assert waits is (left == [])
+    assert dashboard.closed
+    assert not writers()
+    if page == "quick":
+        # The page's answers still come.
+        assert len(open_widgets() - before) > 20
+        for live in lives:
+            live.acknowledge(1000)
+    until(lambda: not closing())
+    assert open_widgets() == before
+    assert len(left) == 1
+
+
+def closing() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "chaosnb-closing"]
+
+
 def test_the_still_copy_shows_how_a_replay_ended(stream: FakeStream, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for each end, though the replay is not closed, and can be sent back and end again."""
     monkeypatch.setattr("chaosnb.notebook.dashboard.has_kernel", lambda: True)

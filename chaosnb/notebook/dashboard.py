@@ -7,10 +7,12 @@ never the one that reads the socket.
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import ipywidgets as widgets
@@ -33,6 +35,10 @@ __all__ = ["Dashboard", "Source"]
 _STATUS_EVERY_S: Final = 1.0
 _SETTLED_S: Final = 2.0
 _JOIN_S: Final = 2.0
+_UNDRAWN_S: Final = 4.0
+_MADE_S: Final = 2.0
+# Whether a page has drawn any dashboard: where a notebook is run without one, nothing is to be waited for.
+_SEEN: Final = threading.Event()
 _MOST_LOOKS: Final = 1_000
 # What the network reports of itself does not say whose it is.
 _NARROWED: Final = {
@@ -99,6 +105,8 @@ class Dashboard:
         self._pace = Pace()
         self._pause_s = pause_s
         self.plots: dict[str, LivePlot] = {}
+        self._undrawn: set[str] = set()
+        self._drawn_once = threading.Event()
         self._tallied_at: dict[str, float] = {}
         self.controls = Controls(
             window_s, stream.topics, names, self._changed, self._start_export, self._switch_topics
@@ -146,10 +154,23 @@ class Dashboard:
         self._writer.stop()
         self._writer.join(_JOIN_S)
         handle, self._handle = self._handle, None
-        if handle is not None:
+        if handle is None:
+            self._end()
+            return
+        bundle, writer, widget = self._bundle(), self._writer, self.widget
+        self._end.detach()
+
+        def leave() -> None:
             # First, so that the page takes the views away as a whole, and none of them piece by piece.
-            handle.update(self._bundle(), raw=True)
-        self._end()
+            handle.update(bundle, raw=True)
+            _end(writer, widget)
+
+        watched = _SEEN.is_set() or any(live.heard for live in self.plots.values())
+        if watched and not self._drawn_once.is_set():
+            # A page that is still making the views complains of each one taken from it.
+            _when(self._drawn_once, _UNDRAWN_S, leave)
+        else:
+            leave()
 
     def __repr__(self) -> str:
         return f"Dashboard({'closed' if self._closed else status_text(self._stream.status)})"
@@ -221,7 +242,11 @@ class Dashboard:
                 self._offered = known, agents
                 self.controls.offer(known.values(), agents)
 
-    def _draw_next(self) -> None:
+    def _draw_next(self, name: str) -> None:
+        _SEEN.set()
+        self._undrawn.discard(name)
+        if not self._undrawn:
+            self._drawn_once.set()
         if self._missed:
             self._writer.wake()
 
@@ -268,10 +293,13 @@ class Dashboard:
         """Show the plots that the controls name, in their order, and let go of the others."""
         before = self.plots
         next_one = _weakly(self._draw_next)
+        names = self.controls.chosen_plots
+        if not before:
+            self._undrawn = {*names}
         # All at once, since the writer goes through them.
         self.plots = {
-            name: before.get(name) or LivePlot(on_drawn=next_one, pace=self._pace)
-            for name in self.controls.chosen_plots
+            name: before.get(name) or LivePlot(on_drawn=partial(next_one, name), pace=self._pace)
+            for name in names
         }
         self.controls.place(self.plots.values())
         for name in before.keys() - self.plots.keys():
@@ -341,6 +369,16 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
             alive(*arguments)
 
     return call
+
+
+def _when(happened: threading.Event, at_most_s: float, then: Callable[[], None]) -> None:
+    def run() -> None:
+        happened.wait(at_most_s)
+        # Controls may come after the plots.
+        time.sleep(_MADE_S)
+        then()
+
+    threading.Thread(target=run, name="chaosnb-closing", daemon=True).start()
 
 
 def _end(writer: Writer, widget: widgets.Widget) -> None:

@@ -111,7 +111,7 @@ class LivePlot(anywidget.AnyWidget):
         self._answers = False
         self._sent_at = -float("inf")
         self._first_at: float | None = None
-        self._heard = False
+        self.heard = False  # whether a page has asked for it
         self._route: contextvars.Context | None = None
         self._handle: Any = None
         super().__init__(number=next(_NUMBERS))
@@ -323,7 +323,7 @@ class LivePlot(anywidget.AnyWidget):
                 self.carry([self._frame(diff(None, self._latest), base=-1)])
 
     def _hear(self, route: contextvars.Context | None) -> None:
-        self._heard = True
+        self.heard = True
         # ipykernel 7 has the page's answers handled where the last message came from. Sent in this context,
         # frames are acknowledged in the subshell that the page talks to, and not behind the cell that is
         # running.
@@ -372,7 +372,7 @@ class LivePlot(anywidget.AnyWidget):
     def _offer_library(self) -> None:
         # While a cell runs, a page's first question may wait until its end. So that plots begin to move
         # meanwhile, the library is sent unasked, by one plot for all, if nothing was heard of any page.
-        if self._heard:
+        if self.heard:
             return
         self._first_at = self._first_at or self._clock()
         if self._clock() - self._first_at > _UNHEARD_S and has_kernel() and OFFER.take():

@@ -97,6 +97,34 @@ def test_a_dashboard_shown_by_a_busy_cell_is_drawn_before_the_cell_ends(lab: Lab
     assert book.errors == []
 
 
+def test_closed_before_it_is_drawn_it_leaves_a_picture_and_no_complaint(lab: Lab, notebook: Open) -> None:
+    """Whatever the page was just about to make of it."""
+    cells = [f"d = s.dashboard()\nd.show()\ntime.sleep({pause})\nd.close()" for pause in (0, 0.15, 0.3)]
+    book = show(lab, notebook, "closed_early.ipynb", *cells)
+    for _ in cells:
+        book.run_next()
+        book.page.wait_for_timeout(300)
+        book.wait_idle()
+    images = book.page.locator(".jp-OutputArea img[src^='data:image/svg']")
+    images.nth(2).wait_for(timeout=10_000)
+    assert images.count() == 3
+    assert book.errors == []
+    assert book.cell_problems() == []
+
+
+def test_plots_chosen_from_the_list_are_drawn(lab: Lab, notebook: Open) -> None:
+    """Those beside the first four; what is not chosen any more leaves no complaint."""
+    book = show(lab, notebook, "more.ipynb")
+    chosen = ["tps", "event_rate", "lag", "approval", "outcomes", "consensus", "movers"]
+    book.page.locator(".chaosnb-dashboard select[multiple]").first.select_option(chosen)
+    book.wait_plots(len(chosen))
+    book.page.wait_for_timeout(1500)
+    assert [len(plot["data"]) > 0 for plot in book.plots()] == [True] * len(chosen)
+    picture(book, "more-plots")
+    assert book.errors == []
+    assert book.cell_problems() == []
+
+
 def behind_s(book: Notebook) -> float:
     """How far the plots of counts are behind this machine's clock, in seconds."""
     return time.time() - min(plot["last"] for plot in book.plots()[1:3]) / 1000
