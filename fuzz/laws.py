@@ -20,9 +20,11 @@ from chaosnb.protocol.signing import Identity
 from chaosnb.store.dataset import Dataset
 from chaosnb.store.formats import FORMATS
 from chaosnb.store.package import load
+from chaosnb.tables.activity import ACTIVITY
 from chaosnb.tables.aggregates import AGGREGATES
 from chaosnb.tables.capture import Capture, drift_frame
 from chaosnb.tables.ledgers import gap_frame
+from chaosnb.tables.tallies import TALLIES
 
 __all__ = ["Client", "check_decode"]
 
@@ -103,11 +105,14 @@ class Client:
             frame.tail(20).to_string()
         assert all(map(str.isprintable, frames["rejects"]["reason"]))
         problem_html(" ".join(frames["rejects"]["raw"].tail(20)))
-        for name in AGGREGATES:
+        for name in (*AGGREGATES, *ACTIVITY):
             for window_s in (60, None):
                 capture.aggregates.value(name, window_s=window_s)
                 drawn = figure_of(name, capture.aggregates.arrays(name, window_s=window_s), gaps, ())
                 json.dumps(unpack(pack(drawn)), allow_nan=False)
+        for name in TALLIES:
+            told = capture.tallies.value(name, lambda table: capture.tables[table].snapshot())
+            json.dumps(unpack(pack(figure_of(name, told, gaps, ()))), allow_nan=False)
         held = Held(capture, self._ledger, self._session.drift)
         for format in FORMATS:
             back = load(held.export(folder / format, format=format, quiet=True), quiet=True)

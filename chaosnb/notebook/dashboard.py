@@ -25,10 +25,9 @@ from chaosnb.notebook.kernel import has_kernel
 from chaosnb.notebook.live_plot import LivePlot, push_together
 from chaosnb.notebook.pace import Pace
 from chaosnb.notebook.picture import picture_html
-from chaosnb.notebook.source import TALLY_EVERY_S, Source, check_plots, figure_of, interval_s, values_of
+from chaosnb.notebook.source import Source, check_plots, figure_of, interval_s, rest_s, values_of
 from chaosnb.notebook.writer import Writer
 from chaosnb.tables.aggregates import AGGREGATES
-from chaosnb.tables.tallies import TALLIES
 
 __all__ = ["Dashboard", "Source"]
 
@@ -107,7 +106,7 @@ class Dashboard:
         self.plots: dict[str, LivePlot] = {}
         self._undrawn: set[str] = set()
         self._drawn_once = threading.Event()
-        self._tallied_at: dict[str, float] = {}
+        self._next_at: dict[str, float] = {}
         self.controls = Controls(
             window_s, stream.topics, names, self._changed, self._start_export, self._switch_topics
         )
@@ -270,8 +269,10 @@ class Dashboard:
         ready: list[tuple[LivePlot, dict[str, Any]]] = []
         for name, live in self.plots.items():
             if (live.due and self._is_time_for(name, now, choice)) or last:
+                begun = time.monotonic()
                 try:
                     spec = self._spec(name, choice)
+                    self._next_at[name] = now + rest_s(name, time.monotonic() - begun)
                     if spec is not None:
                         ready.append((live, spec))
                 except Exception as error:
@@ -280,14 +281,10 @@ class Dashboard:
         push_together(ready, force=last)
 
     def _is_time_for(self, name: str, now: float, choice: tuple[Any, ...]) -> bool:
-        # How all has stood since the beginning changes slowly, and costs more to tell.
-        if name not in TALLIES:
-            return True
-        chosen_before = self._drawn.get(name, (None,))[0] == choice
-        if chosen_before and now - self._tallied_at.get(name, -float("inf")) < TALLY_EVERY_S:
-            return False
-        self._tallied_at[name] = now
-        return True
+        is_new = self._drawn.get(name, (None,))[0] != choice
+        # What came last is drawn, however long the rest would be.
+        is_quiet = now - self._seen[1] > _SETTLED_S / 2
+        return is_new or is_quiet or now >= self._next_at.get(name, now)
 
     def _choose_plots(self) -> None:
         """Show the plots that the controls name, in their order, and let go of the others."""

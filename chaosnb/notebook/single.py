@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from chaosnb.figures.specs import Look, looks_of
 from chaosnb.notebook.live_plot import LivePlot
-from chaosnb.notebook.source import TALLY_EVERY_S, Source, check_plots, figure_of, interval_s, values_of
+from chaosnb.notebook.source import Source, check_plots, figure_of, interval_s, rest_s, values_of
 from chaosnb.notebook.writer import Writer
-from chaosnb.tables.tallies import TALLIES
 
 __all__ = ["plot"]
 
@@ -47,22 +47,26 @@ def plot(
         If there is no such plot, or `fps` is not possible.
     """
     check_plots([name])
-    pause_s = max(interval_s(fps), TALLY_EVERY_S if name in TALLIES else 0.0)
+    pause_s = interval_s(fps)
     chosen = (agents,) if isinstance(agents, str) else tuple(agents or ())
 
     worn: dict[str, Look] = {}
+    next_at = 0.0
 
     def draw() -> dict[str, Any]:
+        nonlocal next_at
+        begun = time.monotonic()
         frame = values_of(stream, name, window_s)
         spec = figure_of(name, frame, stream.gaps, chosen, tuple(worn), dict(worn))
         worn.clear()
         worn.update(looks_of(spec))
+        next_at = time.monotonic() + rest_s(name, time.monotonic() - begun)
         return spec
 
     def step(live: LivePlot) -> bool:
         last = stream.closed
         try:
-            if live.due or last:
+            if (live.due and time.monotonic() >= next_at) or last:
                 live.push(draw(), force=last)
                 live.tell("")
         except Exception as error:

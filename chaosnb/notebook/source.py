@@ -13,11 +13,10 @@ from chaosnb.figures.specs import Look
 from chaosnb.tables.tallies import TALLIES
 from chaosnb.text import did_you_mean
 
-__all__ = ["TALLY_EVERY_S", "Source", "check_plots", "figure_of", "interval_s", "values_of"]
+__all__ = ["Source", "check_plots", "figure_of", "interval_s", "rest_s", "values_of"]
 
-TALLY_EVERY_S: Final = 1.0
-"""How often to draw how all has stood since the beginning, which changes slowly and costs more to tell."""
-
+_TALLY_EVERY_S: Final = 1.0
+_OF_THE_TIME: Final = 0.05
 _MOST_BLOCKS: Final = 300
 _MOST_GROUPS: Final = 12
 
@@ -151,6 +150,20 @@ def figure_of(
     if name == "reputation":
         chosen = ({"agents": agents} if agents else {"stay": lines}) | {"looks": looks}
     return PLOTS[name](frame, gaps=gaps, **chosen)
+
+
+def rest_s(name: str, took_s: float) -> float:
+    """Return how long a plot is to be left alone after drawing it took so long, in seconds.
+
+    How all has stood since the beginning changes slowly, and costs more to tell the longer that is: once a
+    second is enough, and a twentieth of the time.
+
+    Examples
+    --------
+    >>> rest_s("tps", 0.5), rest_s("approval", 0.001), rest_s("approval", 0.5)
+    (0.0, 1.0, 10.0)
+    """
+    return max(_TALLY_EVERY_S, took_s / _OF_THE_TIME) if name in TALLIES else 0.0
 
 
 def interval_s(fps: float) -> float:
