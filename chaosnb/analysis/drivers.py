@@ -57,7 +57,9 @@ def vote_drivers(
     leader that came before (1 for approve) and p the probability that the model gives such a vote without
     any alliance, given all else that is known of the block and ℓ, y = λℓ + (1 − λ)p on average if a share λ
     of votes copies the leader's. So λ is the slope of y − p against ℓ − p, each validator with an intercept
-    of its own; its standard error is robust for votes that share a block [1]_.
+    of its own. p is itself estimated, and its error stands on both sides, which would draw λ towards 1; so ℓ
+    serves as the instrument: λ = Σ ℓ(y − p) / Σ ℓ(ℓ − p), with ℓ less its mean for each validator. The
+    standard error is robust for votes that share one of the G blocks [1]_, times √(G / (G − 1)).
 
     Sentiment's coefficient is corrected for its bias in few blocks by the jackknife of two halves [2]_:
     twice the estimate, less the mean of those from the even and from the odd blocks.
@@ -244,14 +246,16 @@ class _Model:
             logits += np.where(after["fresh"], after["personality"].map(effects).fillna(0.0), 0.0)
         at_node = logits[:, None] + found.loadings[0] * found.nodes
         chance = (0.5 * (1 + np.tanh(0.5 * at_node)) * found.posterior[block]).sum(axis=1)
-        pair = pd.DataFrame({"x": after["led"] - chance, "y": after["yes"] - chance}, dtype="float64")
-        pair -= pair.groupby(after["agent"].to_numpy(object)).transform("mean")
-        spread = float((pair["x"] ** 2).sum())
-        if spread <= 0:
+        led = after["led"].to_numpy(np.float64)
+        terms = pd.DataFrame({"l": led, "x": led - chance, "y": after["yes"].to_numpy(np.float64) - chance})
+        terms -= terms.groupby(after["agent"].to_numpy(object)).transform("mean")
+        spread = float((terms["l"] * terms["x"]).sum())
+        blocks = len(np.unique(block))
+        if spread <= 0 or blocks < 2:
             return float("nan"), float("nan")
-        share = float((pair["x"] * pair["y"]).sum()) / spread
-        rest = pair["x"] * (pair["y"] - share * pair["x"])
-        return share, float(np.sqrt((np.bincount(block, rest) ** 2).sum())) / spread
+        share = float((terms["l"] * terms["y"]).sum()) / spread
+        rest = np.bincount(block, terms["l"] * (terms["y"] - share * terms["x"]))
+        return share, float(np.sqrt((rest**2).sum() * blocks / (blocks - 1))) / spread
 
 
 def _ballots(votes: Any, most_votes: int) -> tuple[pd.DataFrame, list[str] | None]:
