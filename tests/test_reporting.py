@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 import chaosnb
 from chaosnb.devnet.model import Model
@@ -137,6 +141,50 @@ def test_the_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(chaosnb.ExportError, match="could not be exported"):
         chaosnb.report(Held(), tmp_path / "file.txt" / "report.html")
     assert [path.name for path in target.parent.iterdir()] == ["report.html"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_notebook_runs_on_its_export_and_shows_what_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the same order, with the same figures and numbers; text of agents is only text in it, too."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    held = Held([_hostile(event) for event in log(40)], garbage=[HOSTILE.encode()])
+    options: dict[str, Any] = {"title": HOSTILE, "fresh_s": 0.35, "made_at": MADE_AT}
+    page = Page(chaosnb.report(held, tmp_path / "report.html", **options))
+    path = chaosnb.report(held, tmp_path / "report.ipynb", **options)
+    written = nbformat.read(path, as_version=4)
+    nbformat.validate(written)
+    words = "\n".join(cell.source for cell in written.cells if cell.cell_type == "markdown")
+    assert re.findall(r"^## (.*)$", words, re.MULTILINE) == HEADINGS
+    assert not {*"<>[]()`$\\"} & {*words.splitlines()[0]}
+    assert (tmp_path / "report_capture" / "datapackage.json").exists()
+    NotebookClient(written, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [output for cell in written.cells for output in cell.get("outputs", [])]
+    assert {output.output_type for output in outputs} == {"display_data", "execute_result"}
+    drawn = [one.data["application/vnd.plotly.v1+json"] for one in outputs if "plotly" in str([*one.data])]
+    shown = "".join(one.data.get("text/html", "") for one in outputs if "plotly" not in str([*one.data]))
+    assert len(drawn) == len([1 for _, a in page.elements if "plotly" in (a.get("class") or "")])
+    assert f"{held.counts.events:,}" in shown
+    assert "Something is missing, or may be" in shown
+    assert "&lt;img src=x" in shown
+    assert "<img src=x" not in shown
+    assert "<img src=x" not in json.dumps(drawn)
+
+
+def test_a_notebook_on_an_export_loads_that_one_and_no_other(tmp_path: Path) -> None:
+    """From wherever it stands; and it refuses data that it was not made of."""
+    capture = chaosnb.load(Held(log(30)).export(tmp_path / "data" / "mine", quiet=True))
+    path = chaosnb.report(capture, tmp_path / "papers" / "report.ipynb")
+    first = next(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    assert "chaosnb.load('../data/mine')" in first
+    assert [one.name for one in path.parent.iterdir()] == ["report.ipynb"]
+    code = first.replace("../data/mine", str(tmp_path / "data" / "mine"))
+    exec(code, {})
+    Held(log(20)).export(tmp_path / "data" / "mine", quiet=True)
+    with pytest.raises(AssertionError, match="not the data that the report was made of"):
+        exec(code, {})
 
 
 def _hostile(event: ev.Event) -> ev.Event:
