@@ -154,6 +154,7 @@ def test_what_is_no_export_is_said_to_be_none(tmp_path: Path) -> None:
         ({"form": "chaosnb-export-2"}, "newer chaosnb"),
         ({"format": "arff"}, "newer chaosnb"),
         ({"tables": {}}, "tables are missing in it: agent_status"),
+        ({"newest_s": 10**30}, "no description of an export of chaosnb"),
     ):
         description.write_text(json.dumps({**whole, "chaosnb": {**whole["chaosnb"], **change}}))
         with pytest.raises(LoadError, match=words):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import pandas as pd
@@ -37,6 +37,10 @@ from chaosnb.text import printable
 __all__ = ["Package", "load"]
 
 
+# Of all times that can be written, the last is before it.
+_MOST_S: Final = 2**38
+
+
 class _Table(msgspec.Struct, frozen=True):
     rows: int
     categories: dict[str, list[str]]
@@ -50,7 +54,7 @@ class _About(msgspec.Struct, frozen=True):
     source: str
     simulated: bool
     topics: tuple[str, ...]
-    newest_s: int
+    newest_s: Annotated[int, msgspec.Meta(ge=-_MOST_S, le=_MOST_S)]
     counts: Counts
     credits: Credits
     checksum: str
