@@ -353,12 +353,12 @@ def test_what_follows_a_recording_has_what_was_and_what_comes(tmp_path: Path) ->
                 assert len(frame) >= len(live[name])
 
 
-@pytest.mark.parametrize("with_tqdm", [True, False])
+@pytest.mark.parametrize(("with_tqdm", "in_terminal"), [(True, True), (False, True), (True, False)])
 def test_long_loading_shows_how_far_it_is(
-    with_tqdm: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    with_tqdm: bool, in_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After a while, as a bar where tqdm is installed, else in plain lines; not if it is to be quiet."""
-    shown = []
+    """After a while, as a bar where tqdm is installed, but in plain lines in a log file."""
+    shown: list[object] = []
 
     class Bar:
         n = 0
@@ -374,13 +374,17 @@ def test_long_loading_shows_how_far_it_is(
 
     monkeypatch.setitem(sys.modules, "tqdm.auto", SimpleNamespace(tqdm=Bar) if with_tqdm else None)
     monkeypatch.setattr("chaosnb.notebook.progress._SHOWN_AFTER_S", 0.01)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: in_terminal)
     steps = iter([False] * 4 + [True] * 9)
     wait_with_progress(lambda: next(steps), threading.Event(), lambda: 0.25, "loading run.chaos")
-    if with_tqdm:
+    if with_tqdm and in_terminal:
         assert shown[0] == "loading run.chaos"
         assert {25, 100, "closed"} <= set(shown)
     else:
-        assert capsys.readouterr().err.splitlines()[0] == "chaosnb: loading run.chaos: 25 %"
+        assert capsys.readouterr().err.splitlines() == [
+            "chaosnb: loading run.chaos: 25 %",
+            "chaosnb: loading run.chaos: 100 %",
+        ]
 
 
 def test_a_clock_that_was_set_is_replayed_as_well(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Progress: a bar while something long goes on, after two seconds, with tqdm where it is installed."""
+"""Progress: a bar while something long goes on, after two seconds, with tqdm where it is installed.
+
+In a log file, where no bar can be drawn over, it is a line every five seconds.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from chaosnb.notebook.kernel import has_kernel
 from chaosnb.runtime import wait_until
 
 __all__ = ["wait_with_progress"]
@@ -50,6 +54,9 @@ class _Bar:
         self._title = title
         self._bar: Any = None
         self._told_at_s = -_PLAIN_EVERY_S
+        self._told = 0
+        if not (has_kernel() or sys.stderr.isatty()):
+            return
         with suppress(ImportError):
             tqdm = importlib.import_module("tqdm.auto").tqdm
             self._bar = tqdm(total=100, desc=title, bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}")
@@ -59,8 +66,8 @@ class _Bar:
         if self._bar is not None:
             self._bar.n = percent
             self._bar.refresh()
-        elif time.monotonic() - self._told_at_s >= _PLAIN_EVERY_S or percent == 100:
-            self._told_at_s = time.monotonic()
+        elif time.monotonic() - self._told_at_s >= _PLAIN_EVERY_S or percent == 100 != self._told:
+            self._told_at_s, self._told = time.monotonic(), percent
             print(f"chaosnb: {self._title}: {percent} %", file=sys.stderr)
 
     def close(self) -> None:
