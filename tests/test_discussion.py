@@ -44,7 +44,7 @@ def test_the_index_is_positive_minus_negative_over_all_that_counts() -> None:
     np.testing.assert_allclose(found["sentiment_index"], [2 / 3, -1])
     # Bonett and Price by hand: p = 3/5, q = 1/5.
     reach = 1.959964 * np.sqrt((0.8 - 0.4**2) / 5)
-    np.testing.assert_allclose(found[["low", "high"]].iloc[0], [0.4 - reach, 0.4 + reach], rtol=1e-6)
+    np.testing.assert_allclose(found[["low", "high"]].iloc[0], [0.4 - reach, 1.0], rtol=1e-6)
 
 
 def test_the_index_goes_by_agent_block_and_time() -> None:
@@ -158,3 +158,12 @@ def test_empty_tables_and_wrong_ones() -> None:
     holds_to_the_rules(analysis.discussion_volume, "consensus_discussion")
     holds_to_the_rules(analysis.discussion_volume, "consensus_discussion", "block_proposal")
     holds_to_the_rules(analysis.sentiment_lead, "block_validation", "consensus_discussion")
+
+
+def test_the_ends_of_an_index_stay_within_its_range() -> None:
+    """Also where few messages all say the same."""
+    said = pd.DataFrame({"timestamp": pd.Timestamp("2026-01-01"), "agent_personality": ["a"] * 3 + ["b"]})
+    for mood, end in (("positive", 1.0), ("negative", -1.0)):
+        found = same_everywhere(analysis.sentiment_index, said.assign(sentiment=mood))
+        assert found[["low", "high"]].abs().to_numpy().max() == 1.0
+        assert (found["high" if end > 0 else "low"] == end).any()

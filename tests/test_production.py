@@ -82,3 +82,14 @@ def test_a_width_that_is_not_possible_is_an_error() -> None:
     for every_s in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="every_s"):
             throughput(tables["network_metrics"], tables["block_proposal"], every_s=every_s)
+
+
+def test_nullable_numbers_of_pandas_give_what_numpys_give() -> None:
+    """What is not known is NaN, as everywhere else."""
+    time = pd.date_range("2026-01-01", periods=3, freq="10s", tz="UTC")
+    blocks = pd.DataFrame({"timestamp": time, "height": pd.array([1, None, 6], dtype="Int64")})
+    metrics = pd.DataFrame({"timestamp": time, "block_height": pd.array([None, 5, None], dtype="Int64")})
+    found = same_everywhere(height_progress, blocks, metrics, every_s=10)
+    floats = [frame.astype({frame.columns[1]: "float64"}) for frame in (blocks, metrics)]
+    plain = height_progress(*floats, every_s=10)
+    pd.testing.assert_frame_equal(found, plain)

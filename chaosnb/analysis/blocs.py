@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.frames import Frame, fetch, give, take
+from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.spells import standing
 from chaosnb.analysis.turns import first
@@ -76,11 +76,11 @@ def alliance_cohesion(
     """
     z = quantile(confidence)
     columns = ("timestamp", "block_hash", "validator_id", "decision")
-    cast = fetch(
-        first(take(votes, "block_validation", *columns, optional=["seq"]), ["block_hash", "validator_id"])
-    )
+    rows = coded(take(votes, "block_validation", *columns, optional=["seq"]), "block_hash")
+    cast = fetch(first(rows, ["block_hash", "validator_id"]))
     decides = cast["decision"].isin(["approve", "reject"])
-    cast = cast[(decides & cast["block_hash"].notna() & cast["validator_id"].notna()).to_numpy(bool)]
+    used = (decides & cast["block_hash"].notna() & cast["validator_id"].notna()).to_numpy(bool)
+    cast = cast if used.all() else cast[used]
     take(updates, "alliance_update", "alliance_id", beside=votes)
     members = standing(updates)
     yes = (cast["decision"] == "approve").to_numpy(np.float64)

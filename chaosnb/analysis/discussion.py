@@ -40,7 +40,7 @@ def sentiment_index(
 
     The index is (positive − negative) / n with n = positive + neutral + negative, from −1 to 1. Its interval
     is that of Bonett and Price for a difference of two shares of the same n [1]_: with p = (positive + 1) /
-    (n + 2) and q = (negative + 1) / (n + 2) it is p − q ± z √((p + q − (p − q)²) / (n + 2)).
+    (n + 2) and q = (negative + 1) / (n + 2) it is p − q ± z √((p + q − (p − q)²) / (n + 2)), within −1 and 1.
 
     Parameters
     ----------
@@ -106,8 +106,8 @@ def sentiment_index(
     found = counted.with_columns(
         other=nw.col("messages") - said,
         sentiment_index=index,
-        low=nw.when(known).then(p - q - reach),
-        high=nw.when(known).then(p - q + reach),
+        low=nw.when(known).then((p - q - reach).clip(-1.0, 1.0)),
+        high=nw.when(known).then((p - q + reach).clip(-1.0, 1.0)),
         rank_=index.fill_null(-2.0),
     )
     if "time" in groups:

@@ -217,11 +217,13 @@ class _Model:
     def first_meme(self) -> int:
         return int(self.seen.covariates.shape[1]) - len(self.kinds)
 
-    def fit(self, part: int | None = None) -> Fit:
-        """Fit the model to all blocks, or to every other one."""
+    def fit(self) -> Fit:
+        """Fit the model to all blocks."""
+        return fit(self.seen)
+
+    def fit_half(self, part: int, near: Fit) -> Fit:
+        """Fit the model to every other block, given a fit to all."""
         seen = self.seen
-        if part is None:
-            return fit(seen)
         used = seen.group % 2 == part
         return fit(
             Observations(
@@ -230,7 +232,8 @@ class _Model:
                 seen.level[used],
                 seen.kind[used],
                 seen.covariates[used],
-            )
+            ),
+            near,
         )
 
     def copied(self, found: Fit, after: pd.DataFrame) -> tuple[float, float]:
@@ -332,7 +335,7 @@ def _sentiment(model: _Model | None, found: Fit | None, z: float) -> dict[str, A
     if model is None or found is None or not found.converged:
         return row
     estimate = float(found.coefficients[0])
-    halves = [model.fit(part) for part in (0, 1)] if model.blocks >= 2 * _FEWEST_BLOCKS else []
+    halves = [model.fit_half(part, found) for part in (0, 1)] if model.blocks >= 2 * _FEWEST_BLOCKS else []
     if halves and all(half.converged for half in halves):
         estimate = 2 * estimate - float(np.mean([half.coefficients[0] for half in halves]))
     reach = z * float(found.errors[0])

@@ -146,11 +146,12 @@ def _timed(votes: Any, blocks: Any, validators: int | None, quorum: float) -> pd
     cast_at = take(votes, "block_validation", "timestamp")
     ends = [fetch(rows.select(nw.col("t_us").max()))["t_us"] for rows in (cast_at, proposed)]
     newest_us = int(np.nanmax(pd.concat(ends).to_numpy(np.float64))) if len(made) else 0
-    size = cast["validator_id"].nunique(dropna=False) if validators is None else validators
+    size = len(cast["validator_id"].unique()) if validators is None else validators
     code, hashes = pd.factorize(cast["block_hash"])
     # A vote without a hash has code -1, and so is on no block.
     block = np.append(pd.Index(made["block_hash"]).get_indexer(pd.Index(hashes.astype(str))), -1)[code]
-    cast = _in_order(cast.assign(block=block)[block >= 0], ["block", "t_us", *order[5:]])
+    cast = cast.drop(columns=["block_hash", "validator_id"]).assign(block=block)
+    cast = _in_order(cast if np.all(block >= 0) else cast[block >= 0], ["block", "t_us", *order[5:]])
     personality = pd.factorize(cast["validator_personality"])[0]
     state = _states(cast["block"].to_numpy(), personality, cast["approve"].to_numpy(), quorum * size)
     final, decisive_us = _decisive(cast["block"].to_numpy(), state, cast["t_us"].to_numpy(), len(made))

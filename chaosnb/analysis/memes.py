@@ -9,6 +9,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from chaosnb.analysis.frames import Frame, bucket_us, coded, fetch, give, take
 from chaosnb.analysis.intervals import quantile
@@ -71,7 +73,9 @@ def meme_references(messages: Frame, memes: Frame) -> Frame:
         found[name] = delays[column].astype("float64")
     for name in ("meme_id", "creator_id", "creator_personality"):
         found[name] = found[name].astype("str").where(found[name].notna(), "")
-    found = found.sort_values(["references", "meme_id"], ascending=[False, True])
+    keys = pa.table({"references": found["references"], "meme_id": pa.array(found["meme_id"])})
+    order = pc.sort_indices(keys, sort_keys=[("references", "descending"), ("meme_id", "ascending")])
+    found = found.iloc[order.to_numpy()]
     posted = pd.to_datetime(found.pop("t_us"), unit="us", utc=True).astype("datetime64[us, UTC]")
     found.insert(3, "posted", posted)
     return give(found, messages)

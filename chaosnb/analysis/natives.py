@@ -56,8 +56,9 @@ def with_numpy(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the same with numpy's numbers, which other packages take, and rows numbered from 0."""
     columns = rows.reset_index(drop=True)
     for name, column in columns.items():
-        # Counts of lists come as Arrow's numbers, which divide to Arrow's numbers.
-        if isinstance(column.dtype, pd.ArrowDtype) and column.dtype.kind in "iuf":
+        # Counts of lists come as Arrow's numbers, and nullable ones go on as such; both divide to their own.
+        foreign = pd.api.types.is_extension_array_dtype(column.dtype)
+        if foreign and pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind in "iuf":
             whole = column.dtype.kind != "f" and not column.hasnans
             columns[name] = column.astype("int64" if whole else "float64")
     return columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -64,7 +64,7 @@ def _again(rows: pd.DataFrame, by: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Return of each row whether there was one with the same labels before it."""
     key, size = np.zeros(len(rows), np.int64), 1
     for name in by:
-        code, labels = pd.factorize(rows[name])
+        code, labels = _codes(rows[name])
         if size * (len(labels) + 1) >= 2**62:
             key, size = pd.factorize(key)[0], len(rows)
         key *= len(labels) + 1
@@ -78,6 +78,13 @@ def _again(rows: pd.DataFrame, by: Sequence[str]) -> npt.NDArray[np.bool_]:
         if int(marks.sum()) == len(rows):
             return np.zeros(len(rows), bool)
     return pd.Series(key).duplicated().to_numpy()
+
+
+def _codes(column: pd.Series) -> tuple[npt.NDArray[Any], pd.Index]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy(), column.cat.categories
+    code, labels = pd.factorize(column)
+    return code, pd.Index(labels)
 
 
 def _in_order(rows: pd.DataFrame, order: Sequence[str]) -> bool:
