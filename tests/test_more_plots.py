@@ -186,6 +186,42 @@ def test_the_times_of_blocks_are_those_of_the_window() -> None:
     assert "block_hash" not in everything
 
 
+class Slow:
+    """A stream whose tallies take long; the rest is that of a real one."""
+
+    def __init__(self, stream: chaosnb.Stream) -> None:
+        self._stream = stream
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def tally(self, name: str, **whose: Any) -> pd.DataFrame:
+        self.asked += 1
+        time.sleep(0.1)
+        return self._stream.tally(name, **whose)
+
+
+def test_tallies_that_take_long_are_told_seldom_and_at_the_end(stream: chaosnb.Stream) -> None:
+    """A twentieth of the time goes to them; the others move on, and a new choice is told at once."""
+    slow = Slow(stream)
+    board = Dashboard(slow, fps=10, plots=["tps", "approval"])  # type: ignore[arg-type]
+    first = board.plots["tps"].static()
+    time.sleep(1.2)
+    assert slow.asked == 1
+    assert board.plots["tps"].static() != first
+    board.controls.personalities.value = ("chaotic",)
+    wait_for(lambda: "chosen" in board.plots["approval"].static()["layout"]["title"]["text"], 1.0)
+    board.controls.personalities.value = ()
+    stream.close()
+    wait_for(lambda: not writers())
+    ticks = board.plots["approval"].static()["layout"]["yaxis"]["ticktext"]
+    found = stream.tally("approval").iloc[::-1]
+    votes = found["approve"] + found["reject"]
+    assert ticks == [f"{kind} (n = {n:,})" for kind, n in zip(found["personality"], votes, strict=True)]
+    board.close()
+
+
 def test_what_has_no_end_is_drawn_in_part() -> None:
     """Of groups those with most votes; the share of all is still that of all."""
     count = np.arange(1, 31)

@@ -40,8 +40,9 @@ class Axis:
 
     def __call__(self, values: Any) -> Floats:
         """Return the pixels of numbers."""
-        share = (np.asarray(values, dtype=np.float64) - self.low) / (self.high - self.low)
-        # What is beyond an axis is drawn at its end.
+        # What is beyond an axis, however far, is drawn at its end.
+        with np.errstate(over="ignore"):
+            share = (np.asarray(values, dtype=np.float64) - self.low) / (self.high - self.low)
         return np.asarray(self.start + np.clip(share, 0, 1) * (self.end - self.start))
 
 
