@@ -116,7 +116,7 @@ def test_plots_chosen_from_the_list_are_drawn(lab: Lab, notebook: Open) -> None:
     """Those beside the first four; what is not chosen any more leaves no complaint."""
     book = show(lab, notebook, "more.ipynb")
     chosen = ["tps", "event_rate", "lag", "approval", "outcomes", "consensus", "movers"]
-    book.page.locator(".chaosnb-dashboard select[multiple]").first.select_option(chosen)
+    book.page.get_by_label("Plots", exact=True).select_option(chosen)
     book.wait_plots(len(chosen))
     book.page.wait_for_timeout(1500)
     assert [len(plot["data"]) > 0 for plot in book.plots()] == [True] * len(chosen)
