@@ -56,7 +56,7 @@ def vote_agreement(votes: Frame, *, minimum_overlap: int = 20, confidence: float
     Notes
     -----
     Votes in a gap are missing for all validators alike, so a gap makes overlaps smaller and intervals wider.
-    Kappa tells that two vote alike, not why: a block that is good makes all approve. `bloc_lift` holds pairs
+    Kappa tells that two vote alike, not why: a good block makes all approve. `alliance_cohesion` holds pairs
     against others on the same block.
 
     References

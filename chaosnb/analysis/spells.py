@@ -245,6 +245,10 @@ def alliance_graph(updates: Any, *, until: str | pd.Timestamp | None = None) -> 
     TypeError, ValueError
         As in `alliance_spells`.
 
+    Notes
+    -----
+    Gaps do to it what they do to `alliance_spells`.
+
     Examples
     --------
     >>> members = [[{"id": "a", "role": "leader"}, {"id": "b", "role": "member"}]]
