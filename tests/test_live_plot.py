@@ -19,11 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ipywidgets import Widget
 
+from chaosnb.notebook.ahead import send_ahead
 from chaosnb.notebook.delta import pack, unpack
 from chaosnb.notebook.kernel import has_kernel, warm_up
 from chaosnb.notebook.live_plot import LivePlot, push_together
 from chaosnb.notebook.pace import Pace
-from chaosnb.notebook.plotlyjs import library
+from chaosnb.notebook.plotlyjs import Offer, library
 from tests.plot_page import applied, same
 
 
@@ -513,10 +514,37 @@ def test_a_kernel_gets_ready_for_its_first_plot_before_it_is_asked_for(
     assert warm_up() is None
     monkeypatch.setattr("chaosnb.notebook.kernel.has_kernel", lambda: True)
     library.cache_clear()
-    thread = warm_up()
+    send_ahead.cache_clear()
+    before = open_widgets()
+    thread = warm_up(sleep=lambda _seconds: None)
     assert thread is not None
     thread.join(30)
     assert library.cache_info().currsize == 1
+    assert open_widgets() == before
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_page_has_plotly_js_before_the_first_plot(monkeypatch: pytest.MonkeyPatch, asks: bool) -> None:
+    """Once, whether or not the kernel was free to hear it ask; the plot that brought it is gone."""
+    monkeypatch.setattr("chaosnb.notebook.live_plot.has_kernel", lambda: True)
+    monkeypatch.setattr("chaosnb.notebook.live_plot.OFFER", Offer())
+    clock, page, found = Clock(), Page(), []
+
+    def noted(plot: LivePlot, *message: Any) -> None:
+        page.take(*message)
+        found.append(plot)
+
+    def sleep(seconds: float) -> None:
+        if asks and "plotly" not in page.kinds:
+            says(found[0], kind="ready", plotly=True)
+        clock.now_s += seconds
+
+    monkeypatch.setattr(LivePlot, "send", noted)
+    for _ in range(2):
+        send_ahead(clock=clock, sleep=sleep)
+    assert page.kinds.count("plotly") == 1
+    assert page.library == library()
+    assert found[0].closed
 
 
 def test_in_a_kernel_there_is_a_view_and_a_static_figure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
+from collections.abc import Callable
 from importlib import import_module
 
 __all__ = ["has_kernel", "warm_up"]
@@ -29,8 +31,13 @@ def has_kernel() -> bool:
     return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
 
 
-def warm_up() -> threading.Thread | None:
-    """Load in a thread what the first dashboard needs, while the stream connects; only in a kernel.
+def warm_up(sleep: Callable[[float], None] = time.sleep) -> threading.Thread | None:
+    """Load in a thread what the first dashboard needs, here and in the page, while the stream connects.
+
+    Parameters
+    ----------
+    sleep : callable
+        Waits for so many seconds.
 
     Returns
     -------
@@ -44,12 +51,11 @@ def warm_up() -> threading.Thread | None:
     """
     if not has_kernel():
         return None
-    thread = threading.Thread(target=_load, name="chaosnb-warm-up", daemon=True)
+    thread = threading.Thread(target=_load, args=(sleep,), name="chaosnb-warm-up", daemon=True)
     thread.start()
     return thread
 
 
-def _load() -> None:
+def _load(sleep: Callable[[float], None]) -> None:
     import_module("chaosnb.notebook.dashboard")
-    # Compressing it takes longest.
-    import_module("chaosnb.notebook.plotlyjs").library()
+    import_module("chaosnb.notebook.ahead").send_ahead(sleep=sleep)

@@ -47,7 +47,6 @@ _CSS: Final = """
 _NO_CLOUD: Final = {"showSendToCloud": False, "plotlyServerURL": ""}
 _STATIC_CONFIG: Final = {**_NO_CLOUD, "displaylogo": False, "responsive": False, "typesetMath": False}
 
-_UNHEARD_S: Final = 2.0
 _NUMBERS: Final = itertools.count(1)
 # One for all plots: frames of several go with one message, and for each plot in the order of their numbers.
 _GATE: Final = threading.RLock()
@@ -70,6 +69,8 @@ class LivePlot(anywidget.AnyWidget):
         Called, in the thread that the page talks to, when the page has drawn a frame. None: nobody is told.
     pace : Pace, optional
         How fast the page draws, for plots that stand on one page to share. None: its own.
+    unheard_s : float
+        How long to wait for a page's first question before plotly.js is sent unasked, in seconds.
 
     Examples
     --------
@@ -98,18 +99,17 @@ class LivePlot(anywidget.AnyWidget):
         timeout_s: float = 1.0,
         on_drawn: Callable[[], None] | None = None,
         pace: Pace | None = None,
+        unheard_s: float = 2.0,
     ) -> None:
-        self._clock = clock
-        self._pace = pace or Pace()
-        self._timeout_s = timeout_s
+        self._clock, self._pace = clock, pace or Pace()
+        self._timeout_s, self._unheard_s = timeout_s, unheard_s
         self._on_drawn = on_drawn
-        self._shut = False
-        self._seq = 0
+        self._shut = self._under_way = self._answers = self._heard = False
+        self._seq, self._sent_at = 0, -float("inf")
         self._latest: Packed = pack(spec or {"data": [], "layout": {}})
         self._sent: Packed | None = None
         self._under_way = False
         self._answers = False
-        self._sent_at = -float("inf")
         self._first_at: float | None = None
         self.heard = False  # whether a page has asked for it
         self._route: contextvars.Context | None = None
@@ -375,7 +375,7 @@ class LivePlot(anywidget.AnyWidget):
         if self.heard:
             return
         self._first_at = self._first_at or self._clock()
-        if self._clock() - self._first_at > _UNHEARD_S and has_kernel() and OFFER.take():
+        if self._clock() - self._first_at > self._unheard_s and has_kernel() and OFFER.take():
             self._post({"kind": "plotly"}, [library()])
 
 
