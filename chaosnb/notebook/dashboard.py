@@ -103,8 +103,10 @@ class Dashboard:
         self._handle: Any = None
         self._pace = Pace()
         self._pause_s = pause_s
-        self.plots: dict[str, LivePlot] = {}
-        self._undrawn: set[str] = set()
+        next_one = _weakly(self._draw_next)
+        # Before all other widgets: a page that is busy with those has them by the time of their first frame.
+        self.plots = {name: LivePlot(on_drawn=partial(next_one, name), pace=self._pace) for name in names}
+        self._undrawn = {*names}
         self._drawn_once = threading.Event()
         self._next_at: dict[str, float] = {}
         self.controls = Controls(
@@ -112,7 +114,7 @@ class Dashboard:
         )
         self._errands = Errands(stream, self.controls, _weakly(self.report))
         self.widget = self.controls.arrange()
-        self._choose_plots()
+        self.controls.place(self.plots.values())
         self._writer = Writer(self, Dashboard._step, pause_s)
         # ipywidgets holds all open widgets: without this they would outlive the dashboard.
         self._end = weakref.finalize(self, _end, self._writer, self.widget)
