@@ -104,12 +104,10 @@ class LivePlot(anywidget.AnyWidget):
         self._clock, self._pace = clock, pace or Pace()
         self._timeout_s, self._unheard_s = timeout_s, unheard_s
         self._on_drawn = on_drawn
-        self._shut = self._under_way = self._answers = self._heard = False
+        self._shut = self._under_way = self._answers = False
         self._seq, self._sent_at = 0, -float("inf")
         self._latest: Packed = pack(spec or {"data": [], "layout": {}})
         self._sent: Packed | None = None
-        self._under_way = False
-        self._answers = False
         self._first_at: float | None = None
         self.heard = False  # whether a page has asked for it
         self._route: contextvars.Context | None = None
