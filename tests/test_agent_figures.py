@@ -23,12 +23,20 @@ DRAWN: dict[str, tuple[Callable[..., go.Figure], tuple[str, ...], dict[str, Any]
     ),
     "alliance_churn": (figures.alliance_churn, ("alliance_update",), {}),
     "alliance_cohesion": (figures.alliance_cohesion, ("block_validation", "alliance_update"), {}),
+    "discussion_volume": (figures.discussion_volume, ("consensus_discussion", "block_proposal"), {}),
     "meme_effect": (
         figures.meme_effect,
         ("block_validation", "meme_posted", "block_proposal"),
         {"fresh_s": 0.35},
     ),
+    "meme_influence": (figures.meme_influence, ("consensus_discussion", "meme_posted"), {}),
     "meme_spread": (figures.meme_spread, ("consensus_discussion",), {}),
+    "meme_tags": (figures.meme_tags, ("consensus_discussion", "meme_posted"), {}),
+    "participation_by_status": (
+        figures.participation_by_status,
+        ("block_validation", "agent_status"),
+        {},
+    ),
     "reputation_inequality": (figures.reputation_inequality, ("reputation_update",), {}),
     "reputation_movers": (figures.reputation_movers, ("reputation_update",), {}),
     "sentiment_by": (figures.sentiment_by, ("consensus_discussion",), {}),
@@ -40,9 +48,9 @@ DRAWN: dict[str, tuple[Callable[..., go.Figure], tuple[str, ...], dict[str, Any]
         {"fresh_s": 0.35},
     ),
 }
-WITH_NAMES = [
-    name for name in DRAWN if name not in ("alliance_churn", "reputation_inequality", "sentiment_lead")
-]
+NAMELESS = ("alliance_churn", "discussion_volume", "reputation_inequality", "sentiment_lead")
+WITH_NAMES = [name for name in DRAWN if name not in NAMELESS]
+NAMES = ("validator_id", "agent_id", "creator_id", "alliance_id", "reason", "status")
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +93,9 @@ def test_text_of_agents_is_only_text(name: str, tables: dict[str, pd.DataFrame])
     for one in names:
         frame = tables[one].copy()
         for column in frame.columns:
-            if column in ("validator_id", "agent_id", "alliance_id", "reason") or "personality" in column:
+            if column in NAMES or "personality" in column:
                 frame[column] = [HOSTILE + str(text) for text in frame[column].astype("str")]
-            if column == "meme_references":
+            if column in ("meme_references", "tags"):
                 frame[column] = [[HOSTILE for _ in row] for row in frame[column]]
             if column == "members":
                 frame[column] = [[{**m, "id": HOSTILE + m["id"]} for m in row] for row in frame[column]]

@@ -18,6 +18,11 @@ _, TABLES = devnet(seconds=60)
 DRAWN: dict[str, tuple[str, ...]] = {
     "approval_by": ("block_validation",),
     "participation": ("block_validation",),
+    "vote_distribution": ("block_validation",),
+    "discussion_volume": ("consensus_discussion", "block_proposal"),
+    "meme_tags": ("consensus_discussion", "meme_posted"),
+    "meme_influence": ("consensus_discussion", "meme_posted"),
+    "participation_by_status": ("block_validation", "agent_status"),
     "outcomes": ("block_validation",),
     "drift": ("block_validation",),
     "consensus_times": ("block_validation", "block_proposal"),
@@ -54,7 +59,7 @@ def test_a_figure_is_the_same_whatever_holds_its_rows(name: str) -> None:
         draw(name, *[pd.DataFrame({"a": [1]}) for _ in frames])
 
 
-@pytest.mark.parametrize("name", ["participation", "consensus_times", "drift"])
+@pytest.mark.parametrize("name", ["participation", "consensus_times", "drift", "discussion_volume"])
 def test_text_of_events_is_only_text(name: str) -> None:
     """In ticks, legends and hovers."""
     changed = {"validator_id": HOSTILE, "validator_personality": HOSTILE, "block_hash": HOSTILE}
@@ -109,3 +114,59 @@ def test_gaps_are_shaded_and_the_median_stays() -> None:
     intervals = draw("block_intervals", blocks, gaps=gaps)
     assert [shape.type for shape in intervals.layout.shapes] == ["line", "rect"]
     assert [shape.type for shape in draw("height", blocks, metrics, gaps=gaps).layout.shapes] == ["rect"]
+
+
+def test_votes_are_drawn_as_they_are_distributed() -> None:
+    """The first row at the top, of all votes or by group; in percent."""
+    votes = TABLES["block_validation"]
+    found = analysis.vote_distribution(votes, "personality")
+    figure = draw("vote_distribution", votes, by="personality")
+    np.testing.assert_allclose(figure.data[0].x, found["share"][::-1] * 100)
+    first = f"{found['personality'].iloc[0]}: {found['decision'].iloc[0]}"
+    assert figure.layout.yaxis.ticktext[-1].startswith(first)
+    assert len(draw("vote_distribution", votes).data[0].x) == votes["decision"].nunique()
+    with pytest.raises(ValueError, match="by='block' is not possible"):
+        draw("vote_distribution", votes, by="block")
+
+
+def test_messages_are_stacked_by_block() -> None:
+    """They add up to all that was said about blocks that were proposed; gaps are shaded."""
+    said, blocks = TABLES["consensus_discussion"], TABLES["block_proposal"]
+    found = analysis.discussion_volume(said, blocks)
+    start = blocks["timestamp"].iloc[4]
+    gap = {"start": start, "end": start + pd.Timedelta(5, unit="s"), "duration_s": 5.0, "cause": "stale"}
+    gaps = pd.DataFrame([{**gap, "certainty": "certain", "topics": ["consensus"], "blocks_missing": 0}])
+    figure = draw("discussion_volume", said, blocks, gaps=gaps)
+    total = sum(np.float64(trace.y).sum() for trace in figure.data)
+    assert total == found[["positive", "neutral", "negative"]].to_numpy().sum() > 0
+    assert [shape.type for shape in figure.layout.shapes] == ["rect"]
+
+
+def test_only_the_tags_of_most_memes_are_drawn() -> None:
+    """The title says how many there are."""
+    said, memes = TABLES["consensus_discussion"], TABLES["meme_posted"]
+    found = analysis.meme_tags(said, memes)
+    figure = draw("meme_tags", said, memes, most=2)
+    np.testing.assert_allclose(figure.data[0].x, found["references_per_meme"][:2])
+    assert figure.layout.title.text == f"Tags of memes: 2 of {len(found)}"
+    assert (
+        len(draw("meme_influence", said, memes, by="personality").data[0].x)
+        == memes["creator_personality"].nunique()
+    )
+
+
+def test_breaks_of_reputation_tell_what_a_gap_explains() -> None:
+    """Of an update lost in a gap, and of one lost in silence; none is drawn where none is."""
+    updates = TABLES["reputation_update"]
+    assert draw("reputation_breaks", updates).layout.title.text == "Breaks in reputation: 0"
+    agent = updates["agent_id"].value_counts().index[0]
+    own = updates.index[updates["agent_id"] == agent]
+    lost = updates.drop(index=[own[1], own[3]])
+    start = updates["timestamp"][own[1]]
+    gap = {"start": start, "end": start + pd.Timedelta(1, unit="ms"), "duration_s": 0.001, "cause": "stale"}
+    gaps = pd.DataFrame([{**gap, "certainty": "possible", "topics": ["social"], "blocks_missing": 0}])
+    figure = draw("reputation_breaks", lost, gaps=gaps)
+    assert [len(trace.x) for trace in figure.data] == [1, 1]
+    assert [trace.name for trace in figure.data] == ["explained by a gap", "unexplained"]
+    hostile = lost.assign(agent_id=HOSTILE + lost["agent_id"].astype("str"))
+    assert_only_text(draw("reputation_breaks", hostile, gaps=gaps))

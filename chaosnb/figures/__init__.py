@@ -21,6 +21,8 @@ from chaosnb.figures.agents import (
 )
 from chaosnb.figures.ballots import vote_heatmap
 from chaosnb.figures.consensus import consensus_times, drift, finality_curve, outcomes
+from chaosnb.figures.continuity import reputation_breaks
+from chaosnb.figures.discussions import discussion_volume, meme_influence, meme_tags
 from chaosnb.figures.estimates import (
     alliance_cohesion,
     meme_effect,
@@ -33,7 +35,7 @@ from chaosnb.figures.gaps import mark_gaps
 from chaosnb.figures.network import alliances
 from chaosnb.figures.production import block_intervals, height
 from chaosnb.figures.series import decisions, event_rate, lag, reputation, sentiment, tps
-from chaosnb.figures.shares import approval_by, participation
+from chaosnb.figures.shares import approval_by, participation, participation_by_status, vote_distribution
 from chaosnb.figures.specs import FIGURES
 from chaosnb.figures.standings import PLOTS
 from chaosnb.figures.style import PALETTE, Columns, label
@@ -53,6 +55,7 @@ __all__ = [
     "block_tree",
     "consensus_times",
     "decisions",
+    "discussion_volume",
     "drift",
     "event_rate",
     "finality_curve",
@@ -61,11 +64,15 @@ __all__ = [
     "lag",
     "mark_gaps",
     "meme_effect",
+    "meme_influence",
     "meme_spread",
+    "meme_tags",
     "memes",
     "outcomes",
     "participation",
+    "participation_by_status",
     "reputation",
+    "reputation_breaks",
     "reputation_inequality",
     "reputation_movers",
     "sentiment",
@@ -73,6 +80,7 @@ __all__ = [
     "sentiment_lead",
     "tps",
     "uptime",
+    "vote_distribution",
     "vote_drivers",
     "vote_heatmap",
 ]

@@ -18,7 +18,7 @@ from chaosnb.figures.style import PALETTE, Floats, Spec, label, plane_layout, st
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["alliance_cohesion", "meme_effect", "sentiment_by", "sentiment_lead", "vote_drivers"]
+__all__ = ["alliance_cohesion", "forest", "meme_effect", "sentiment_by", "sentiment_lead", "vote_drivers"]
 
 _BLUE, _ORANGE, _GREY = PALETTE[0], PALETTE[1], PALETTE[6]
 _ROW_PX: Final = 26
@@ -53,7 +53,7 @@ def sentiment_by(messages: pd.DataFrame, by: Literal["personality", "agent"] = "
     said = found["positive"] + found["neutral"] + found["negative"]
     names = [f"{label(name)} (n = {n:,})" for name, n in zip(found[by], said, strict=True)]
     title = f"Sentiment by {by}"
-    spec = _forest(title, "sentiment index (−1 to 1), 95 % interval", names, found, "sentiment_index")
+    spec = forest(title, "sentiment index (−1 to 1), 95 % interval", names, found, "sentiment_index")
     return still(spec, messages)
 
 
@@ -158,7 +158,7 @@ def vote_drivers(
     if len(copied):
         share, low, high = (float(copied[name].iloc[0]) * 100 for name in ("estimate", "low", "high"))
         title += f"; members copy {share:.0f} % of their leaders' votes ({low:.0f} % to {high:.0f} %)"
-    spec = _forest(title, "odds ratio of approval, 95 % interval", names, odds, "odds_ratio", nothing=1.0)
+    spec = forest(title, "odds ratio of approval, 95 % interval", names, odds, "odds_ratio", nothing=1.0)
     ticks = [base * 10.0**power for power in range(-6, 7) for base in (1, 2, 5)]
     spec["layout"]["xaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
     return still(spec, votes)
@@ -205,7 +205,7 @@ def meme_effect(
         for kind, n in zip(found["personality"], found["fresh"] + found["stale"], strict=True)
     ]
     percent = found[["difference", "low", "high"]] * 100
-    spec = _forest(
+    spec = forest(
         "Approval with a fresh meme, less that without",
         "difference (percentage points), 95 % interval",
         names,
@@ -259,10 +259,10 @@ def alliance_cohesion(votes: pd.DataFrame, updates: pd.DataFrame, *, most: int =
     of = f": {len(found):,} of {len(every):,}" if len(found) < len(every) else ""
     percent = found[["lift", "low", "high"]] * 100
     x_title = "agreement among members, less that with others (percentage points)"
-    return still(_forest(f"Do alliances vote as one?{of}", x_title, names, percent, "lift"), votes, updates)
+    return still(forest(f"Do alliances vote as one?{of}", x_title, names, percent, "lift"), votes, updates)
 
 
-def _forest(
+def forest(
     title: str, x_title: str, names: Sequence[str], rows: pd.DataFrame, middle: str, *, nothing: float = 0.0
 ) -> Spec:
     """Make dots with whiskers, the first row at the top, and a line where nothing would be."""

@@ -145,7 +145,7 @@ def outline(named: Mapping[str, Any], fresh_s: float | None) -> Iterator[Section
         "Availability",
         (
             Exhibit(figures.uptime, ("states",)),
-            Exhibit(analysis.participation_by_status, ("votes", "states"), title="Participation by status"),
+            Exhibit(figures.participation_by_status, ("votes", "states")),
         ),
     )
 
