@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import chaosnb
@@ -112,6 +112,8 @@ def replayed(
     segment_bytes=st.sampled_from([2**20, 20_000]),
     after_s=st.sampled_from([0.0, 13.0]),
 )
+# A hole that opened and closed within what a replay reads together.
+@example(seed=20039, tick_s=0.02, retain=None, segment_bytes=2**20, after_s=0.0)
 @settings(deadline=None, max_examples=int(os.environ.get("CHAOSNB_REPLAY_RUNS", "12")))
 def test_replay_and_follow_equal_live_whatever_went_wrong(
     seed: int, tick_s: float, retain: str | int | None, segment_bytes: int, after_s: float

@@ -16,7 +16,7 @@ from chaosnb.ingest.progress import Progress
 from chaosnb.ingest.session import Batch, Rows
 from chaosnb.ingest.spans import Span, cut_out, holds
 from chaosnb.ingest.unread import UnreadSpans
-from chaosnb.protocol.events import TOPICS, events_of
+from chaosnb.protocol.events import TOPICS, BlockProposal, events_of
 from chaosnb.protocol.iso8601 import within_calendar
 
 __all__ = ["CAUSES", "Cause", "Gap", "GapLedger"]
@@ -187,13 +187,22 @@ class GapLedger:
             if "blocks" not in topics:
                 self._chain.pause()
 
-    def feed(self, batch: Batch) -> None:
-        """Take in what arrived; each batch once, in order of arrival."""
+    def feed(self, batch: Batch, ends: Sequence[int] = ()) -> None:
+        """Take in what arrived; each batch once, in order of arrival.
+
+        Parameters
+        ----------
+        batch : Batch
+        ends : sequence of int
+            The arrival number of the last frame of each part; empty where it is one.
+        """
         with self._lock:
             newest_us = self._progress.newest_us if batch.rejects else None
             timed = bool(len(batch.times_us))
             if timed:
-                self._feed(batch)
+                self._watch(batch)
+                self._resolve(batch)
+                self._follow(batch, ends)
             # By the newest event time on both sides, since nothing tells where in the batch they were.
             if batch.rejects:
                 self._unread.note(newest_us)
@@ -272,16 +281,24 @@ class GapLedger:
         span = since_us + disorder_us, newest_us - self._lateness_us
         return cut_out(span, [*holes, *self._unread.spans(disorder_us)])
 
-    def _feed(self, batch: Batch) -> None:
-        self._watch(batch)
-        self._resolve(batch)
-        self._progress.feed(batch.times_us, batch.arrivals_ns)
-        if (rows := batch.rows.get("block_proposal")) is not None:
-            for block, at_us in zip(rows.events, rows.timestamp_us.tolist(), strict=True):
+    def _follow(self, batch: Batch, ends: Sequence[int]) -> None:
+        """Follow the chain, part by part, since holes are declared at the end of each."""
+        times, arrivals = batch.times_us, batch.arrivals_ns
+        proposals: list[tuple[BlockProposal, int]] = []
+        if (blocks := batch.rows.get("block_proposal")) is not None:
+            proposals = list(zip(blocks.events, blocks.timestamp_us.tolist(), strict=True))
+        is_awake = proposals or self._chain.due_us is not None
+        done = proposed = 0
+        for end, last, newest_us in batch.parts("block_proposal", ends if is_awake else ()):
+            for block, at_us in proposals[proposed:last]:
                 self._chain.feed(block, at_us)
-        due_us = self._chain.due_us
-        if due_us is not None and int(batch.times_us.max()) >= due_us:
-            self._chain.advance(self._progress.newest_us or 0)
+            proposed = last
+            if (due_us := self._chain.due_us) is not None and newest_us >= due_us:
+                self._progress.feed(times[done:end], arrivals[done:end])
+                done = end
+                self._chain.advance(self._progress.newest_us or 0)
+        if done < len(times):
+            self._progress.feed(times[done:], arrivals[done:])
 
     def _unresolved(self) -> _Loss | None:
         """Return the gap that is open, or that no newer event has followed."""

@@ -137,11 +137,12 @@ class Intake:
         if self.session.simulated and not was_simulated and self._tap is not None:
             # The message that says so may be gone from a recording before the events are.
             self._tap.note(Simulated())
-        self._skew.feed(batch, list(accumulate(sizes, initial=self._frames))[1:])
+        ends = list(accumulate(sizes, initial=self._frames))[1:]
+        self._skew.feed(batch, ends)
         self._frames += len(frames)
         self.ledger.close(frames[0].received_at_ns)
         self.ledger.watch(self.session.topics)
-        self.ledger.feed(batch)
+        self.ledger.feed(batch, ends)
         self.last_frame_ns = frames[-1].received_at_ns
         return batch
 

@@ -126,6 +126,32 @@ class Batch(Struct):
         """The errors that the node sent."""
         return self.rows["error"].events if "error" in self.rows else []
 
+    def parts(self, table: str, ends: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Cut it where the parts end that it is made of, leaving out parts without `timed` rows.
+
+        Parameters
+        ----------
+        table : str
+        ends : sequence of int
+            The arrival number of the last frame of each part; fewer than two where it is one.
+
+        Returns
+        -------
+        list of (int, int, int)
+            How many of `times_us`, and how many rows of the table, lie before a part's end; and the newest of
+            the part's times.
+        """
+        rows = self.rows.get(table)
+        if len(ends) < 2:
+            return [(len(self.times_us), len(rows.events) if rows else 0, int(self.times_us.max()))]
+        arrived = np.sort(np.concatenate([timed.seq for timed in self.timed]))
+        timed_ends = np.searchsorted(arrived, ends, side="right")
+        row_ends = np.searchsorted(rows.seq if rows else _nothing(), ends, side="right")
+        starts = np.concatenate([[0], timed_ends[:-1]])
+        some = timed_ends > starts
+        newest_us = np.maximum.reduceat(self.times_us, starts[some])
+        return list(zip(timed_ends[some].tolist(), row_ends[some].tolist(), newest_us.tolist(), strict=True))
+
 
 class Session:
     """The protocol's state machine for one stream.
