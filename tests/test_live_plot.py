@@ -495,7 +495,7 @@ def test_a_closed_plot_is_released() -> None:
         plot.push(sine(1))
         says(plot, kind="ready", plotly=False)
         plot.close()
-    assert open_widgets() == before
+    assert not open_widgets() - before
     del plot, plots
     gc.collect()
     assert [ref() for ref in refs] == [None] * 20
@@ -520,7 +520,7 @@ def test_a_kernel_gets_ready_for_its_first_plot_before_it_is_asked_for(
     assert thread is not None
     thread.join(30)
     assert library.cache_info().currsize == 1
-    assert open_widgets() == before
+    assert not open_widgets() - before
 
 
 @pytest.mark.parametrize("asks", [False, True])

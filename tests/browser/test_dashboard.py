@@ -106,7 +106,7 @@ def test_closed_before_it_is_drawn_it_leaves_a_picture_and_no_complaint(lab: Lab
         book.page.wait_for_timeout(300)
         book.wait_idle()
     images = book.page.locator(".jp-OutputArea img[src^='data:image/svg']")
-    images.nth(2).wait_for(timeout=10_000)
+    images.nth(2).wait_for(timeout=60_000)
     assert images.count() == 3
     assert book.errors == []
     assert book.cell_problems() == []
