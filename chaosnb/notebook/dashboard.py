@@ -34,8 +34,8 @@ __all__ = ["Dashboard", "Source"]
 _STATUS_EVERY_S: Final = 1.0
 _SETTLED_S: Final = 2.0
 _JOIN_S: Final = 2.0
-_UNDRAWN_S: Final = 30.0
-_MADE_S: Final = 4.0
+_UNDRAWN_S: Final = 4.0
+_MADE_S: Final = 2.0
 # Whether a page has drawn any dashboard: where a notebook is run without one, nothing is to be waited for.
 _SEEN: Final = threading.Event()
 _MOST_LOOKS: Final = 1_000
@@ -158,14 +158,13 @@ class Dashboard:
         if handle is None:
             self._end()
             return
-        bundle = self._bundle()
+        bundle, writer, widget = self._bundle(), self._writer, self.widget
         self._end.detach()
 
         def leave() -> None:
             # First, so that the page takes the views away as a whole, and none of them piece by piece.
             handle.update(bundle, raw=True)
-            # By way of `self`, which is told that they are drawn only as long as it is there.
-            _end(self._writer, self.widget)
+            _end(writer, widget)
 
         watched = _SEEN.is_set() or any(live.heard for live in self.plots.values())
         if watched and not self._drawn_once.is_set():
