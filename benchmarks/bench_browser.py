@@ -53,7 +53,8 @@ places = {live.number: place for place, live in enumerate(d.plots.values())}
 with open("sent.json", "w") as file:
     json.dump([
         (at, [(places[one["plot"]], one["seq"]) for one in frames], len(json.dumps(frames)) + sum(sizes))
-        for at, frames, sizes in sent if frames
+        # Not those of the plot that brings plotly.js ahead.
+        for at, frames, sizes in sent if frames and all(one["plot"] in places for one in frames)
     ], file)
 """
 _BUSY = {
