@@ -187,22 +187,15 @@ class GapLedger:
             if "blocks" not in topics:
                 self._chain.pause()
 
-    def feed(self, batch: Batch, ends: Sequence[int] = ()) -> None:
-        """Take in what arrived; each batch once, in order of arrival.
-
-        Parameters
-        ----------
-        batch : Batch
-        ends : sequence of int
-            The arrival number of the last frame of each part; empty where it is one.
-        """
+    def feed(self, batch: Batch) -> None:
+        """Take in what arrived; each batch once, in order of arrival."""
         with self._lock:
             newest_us = self._progress.newest_us if batch.rejects else None
             timed = bool(len(batch.times_us))
             if timed:
                 self._watch(batch)
                 self._resolve(batch)
-                self._follow(batch, ends)
+                self._follow(batch)
             # By the newest event time on both sides, since nothing tells where in the batch they were.
             if batch.rejects:
                 self._unread.note(newest_us)
@@ -281,15 +274,14 @@ class GapLedger:
         span = since_us + disorder_us, newest_us - self._lateness_us
         return cut_out(span, [*holes, *self._unread.spans(disorder_us)])
 
-    def _follow(self, batch: Batch, ends: Sequence[int]) -> None:
+    def _follow(self, batch: Batch) -> None:
         """Follow the chain, part by part, since holes are declared at the end of each."""
         times, arrivals = batch.times_us, batch.arrivals_ns
         proposals: list[tuple[BlockProposal, int]] = []
         if (blocks := batch.rows.get("block_proposal")) is not None:
             proposals = list(zip(blocks.events, blocks.timestamp_us.tolist(), strict=True))
-        is_awake = proposals or self._chain.due_us is not None
         done = proposed = 0
-        for end, last, newest_us in batch.parts("block_proposal", ends if is_awake else ()):
+        for end, last, newest_us in batch.parts("block_proposal"):
             for block, at_us in proposals[proposed:last]:
                 self._chain.feed(block, at_us)
             proposed = last

@@ -7,7 +7,6 @@ but frames (`feed`) and notes (`note`), so that a recording of these, in their o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
@@ -113,7 +112,6 @@ class Intake:
         self.state: State = "connecting"
         # 0: nothing has come yet.
         self.last_frame_ns = 0
-        self._frames = 0
         self._on_incident = on_incident
         self._tap = tap
         self._skew = ClockSkew()
@@ -137,12 +135,10 @@ class Intake:
         if self.session.simulated and not was_simulated and self._tap is not None:
             # The message that says so may be gone from a recording before the events are.
             self._tap.note(Simulated())
-        ends = list(accumulate(sizes, initial=self._frames))[1:]
-        self._skew.feed(batch, ends)
-        self._frames += len(frames)
+        self._skew.feed(batch, batch.ends)
         self.ledger.close(frames[0].received_at_ns)
         self.ledger.watch(self.session.topics)
-        self.ledger.feed(batch, ends)
+        self.ledger.feed(batch)
         self.last_frame_ns = frames[-1].received_at_ns
         return batch
 

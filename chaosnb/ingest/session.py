@@ -96,6 +96,10 @@ class Batch(Struct):
         The feed's present, and its newest event, in microseconds of event time (see `EventClock`).
     times_us, arrivals_ns : numpy.ndarray of int64, shape (n,)
         Event time and time of arrival of all `timed` rows, in order of arrival.
+    ends : list of int
+        The arrival number of the last frame of each part that it is made of; empty where it is one.
+    timed_ends : numpy.ndarray of int64
+        How many of `times_us` lie before the end of each part.
     """
 
     rows: dict[str, Rows] = field(default_factory=dict)
@@ -110,6 +114,8 @@ class Batch(Struct):
     newest_us: int | None = None
     times_us: npt.NDArray[np.int64] = field(default_factory=_nothing)
     arrivals_ns: npt.NDArray[np.int64] = field(default_factory=_nothing)
+    ends: list[int] = field(default_factory=list)
+    timed_ends: npt.NDArray[np.int64] = field(default_factory=_nothing)
 
     @property
     def events(self) -> int:
@@ -126,14 +132,12 @@ class Batch(Struct):
         """The errors that the node sent."""
         return self.rows["error"].events if "error" in self.rows else []
 
-    def parts(self, table: str, ends: Sequence[int]) -> list[tuple[int, int, int]]:
+    def parts(self, table: str) -> list[tuple[int, int, int]]:
         """Cut it where the parts end that it is made of, leaving out parts without `timed` rows.
 
         Parameters
         ----------
         table : str
-        ends : sequence of int
-            The arrival number of the last frame of each part; fewer than two where it is one.
 
         Returns
         -------
@@ -142,15 +146,14 @@ class Batch(Struct):
             the part's times.
         """
         rows = self.rows.get(table)
-        if len(ends) < 2:
+        if not self.ends:
             return [(len(self.times_us), len(rows.events) if rows else 0, int(self.times_us.max()))]
-        arrived = np.sort(np.concatenate([timed.seq for timed in self.timed]))
-        timed_ends = np.searchsorted(arrived, ends, side="right")
-        row_ends = np.searchsorted(rows.seq if rows else _nothing(), ends, side="right")
-        starts = np.concatenate([[0], timed_ends[:-1]])
-        some = timed_ends > starts
+        row_ends = np.searchsorted(rows.seq if rows else _nothing(), self.ends, side="right")
+        starts = np.concatenate([[0], self.timed_ends[:-1]])
+        some = self.timed_ends > starts
         newest_us = np.maximum.reduceat(self.times_us, starts[some])
-        return list(zip(timed_ends[some].tolist(), row_ends[some].tolist(), newest_us.tolist(), strict=True))
+        found = self.timed_ends[some].tolist(), row_ends[some].tolist(), newest_us.tolist()
+        return list(zip(*found, strict=True))
 
 
 class Session:
@@ -238,8 +241,11 @@ class Session:
             order, counts, found = _sorted(codes, decoded)
         is_timed = codes < _ERROR
         batch.times_us, batch.arrivals_ns = timestamp_us[is_timed], received_at_ns[is_timed]
-        ends = np.searchsorted(np.flatnonzero(is_timed), np.cumsum(sizes)) if len(sizes) > 1 else None
-        batch.late = self._clock.feed(batch.times_us, ends)
+        if len(sizes) > 1:
+            ends = np.cumsum(sizes)
+            batch.ends = (ends + self._seq).tolist()
+            batch.timed_ends = np.searchsorted(np.flatnonzero(is_timed), ends)
+        batch.late = self._clock.feed(batch.times_us, batch.timed_ends if batch.ends else None)
         batch.present_us, batch.newest_us = self._clock.present_us, self._clock.newest_us
         batch.duplicates, batch.filtered = counts[_DUPLICATE], counts[_FILTERED]
         timestamp_us, received_at_ns, seq = (
