@@ -1,5 +1,6 @@
 """Growable columns: their dtypes, and snapshots that later rows do not reach."""
 
+import itertools
 import time
 from typing import Any
 
@@ -212,6 +213,29 @@ def test_bytes_in_use_are_those_of_the_rows(
     column.append(values)
     assert empty == 0
     assert low <= column.nbytes <= high
+
+
+@given(cuts=st.sets(st.integers(1, 199)), evicted=st.integers(0, 199), late=st.booleans())
+def test_bytes_are_the_same_however_many_rows_came_at_once(cuts: set[int], evicted: int, late: bool) -> None:
+    """What retention by bytes goes by does not depend on the sizes of the batches."""
+    texts = [None if i % 7 == 0 else "x" * (i % 13) for i in range(200)]
+    lists = [[text or "" for text in texts[i : i + i % 4]] for i in range(200)]
+    records = [[{"name": text} for text in row] for row in lists]
+    record_type = pa.list_(pa.struct([("name", pa.string())]))
+    for arrow_type, values in (
+        (pa.large_string(), texts),
+        (pa.list_(pa.string()), lists),
+        (record_type, records),
+    ):
+        whole, parts = ArrowColumn(arrow_type), ArrowColumn(arrow_type)
+        whole.append(values)
+        for start, stop in itertools.pairwise([0, *sorted(cuts), 200]):
+            parts.append(values[start:stop])
+        for column in (whole, parts):
+            if late:
+                column.reorder(150, np.arange(49, -1, -1))
+            column.evict(evicted)
+        assert whole.nbytes == parts.nbytes > 0
 
 
 def test_a_rolling_window_takes_no_more_than_some_windows() -> None:

@@ -114,6 +114,8 @@ def replayed(
 )
 # A hole that opened and closed within what a replay reads together.
 @example(seed=20039, tick_s=0.02, retain=None, segment_bytes=2**20, after_s=0.0)
+# Bytes that depended on how many rows came at once, and batches without a row.
+@example(seed=0, tick_s=0.02, retain="100kB", segment_bytes=2**20, after_s=0.0)
 @settings(deadline=None, max_examples=int(os.environ.get("CHAOSNB_REPLAY_RUNS", "12")))
 def test_replay_and_follow_equal_live_whatever_went_wrong(
     seed: int, tick_s: float, retain: str | int | None, segment_bytes: int, after_s: float

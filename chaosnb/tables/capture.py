@@ -201,12 +201,11 @@ class Capture:
         )
 
     def _retain(self, batch: Batch, events: int, at_ns: int | None) -> None:
-        if batch.present_us is None or at_ns is None:
-            return
-        if self.is_due(events, batch.size, at_ns):
+        present_us = batch.present_us
+        if present_us is not None and at_ns is not None and self.is_due(events, batch.size, at_ns):
             self._rows_since_look, self._bytes_since_look, self._looked_ns = 0, 0, at_ns
-            self._retention.apply(self.tables.values(), batch.present_us)
-        else:
+            self._retention.apply(self.tables.values(), present_us)
+        else:  # a batch without a row counts as well, as it does where it is gathered with others
             self._rows_since_look += events
             self._bytes_since_look += batch.size
 

@@ -274,9 +274,8 @@ class ArrowColumn:
 
     @property
     def nbytes(self) -> int:
-        """Bytes in use."""
-        forgotten = self._chunks[0][: self._start].nbytes if self._start else 0
-        return sum(int(chunk.nbytes) for chunk in self._chunks) - int(forgotten)
+        """Bytes of the rows, the same however many at once they came, without which rows have no value."""
+        return sum(map(_content_bytes, self._kept().chunks))
 
     def _kept(self) -> Any:
         chunks = self._chunks
@@ -333,6 +332,19 @@ def list_array(lists: Sequence[Sequence[Any]], fields: Sequence[str] = ()) -> An
         return pa.ListArray.from_arrays(offsets, pa.array(flat, pa.string(), memory_pool=_POOL))
     arrays = [pa.array(field_reader((name,))(flat), pa.string(), memory_pool=_POOL) for name in fields]
     return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(arrays, names=list(fields)))
+
+
+def _content_bytes(array: Any) -> int:
+    """Return the bytes of an array's rows, which unlike Arrow's own count is that of its parts together."""
+    if pa.types.is_list(array.type):
+        return 4 * len(array) + _content_bytes(array.flatten())
+    if pa.types.is_struct(array.type):
+        return sum(_content_bytes(array.field(place)) for place in range(array.type.num_fields))
+    if not len(array):
+        return 0
+    width = np.dtype("int64" if pa.types.is_large_string(array.type) else "int32")
+    offsets = np.frombuffer(array.buffers()[1], width)[array.offset : array.offset + len(array) + 1]
+    return width.itemsize * len(array) + int(offsets[-1] - offsets[0])
 
 
 def _code_dtype(categories: int) -> str:

@@ -57,7 +57,11 @@ class Retention(Struct, frozen=True):
                 table.evict(table.rows - self.rows)
             if self.age_s is not None:
                 table.evict(table.rows_before(present_us - round(self.age_s * 1_000_000)))
-        if self.bytes is not None and (used := sum(table.nbytes for table in tables)) > self.bytes:
+        if self.bytes is None:
+            return
+        for table in tables:  # else the bytes of what waits would depend on how many it came with
+            table.flush()
+        if (used := sum(table.nbytes for table in tables)) > self.bytes:
             # The same share of each table goes, so that all reach about equally far back.
             for table in tables:
                 table.evict(-int(-table.rows * (1 - self.bytes / used) // 1))
