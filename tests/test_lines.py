@@ -15,6 +15,7 @@ from tests.event_strategies import any_events
 STATUS = encode(AgentStatus("a", "active", "r", "PT0S", "2026-11-23T00:36:12.345Z"))
 DEEP = b'{"type":"error","error":{"code":"c","message":"m","details":%b%b}}' % (b"[" * 200, b"]" * 200)
 HALVES = STATUS.partition(b",")
+VALUE = STATUS.index(b"{", 1)
 # What lines do not tell apart, what is no event, and what only the lenient way reads.
 ODD = [
     b"",
@@ -26,6 +27,8 @@ ODD = [
     b"\xff",
     HALVES[0],
     HALVES[1] + HALVES[2],
+    STATUS[:VALUE],
+    STATUS[VALUE:] + STATUS,
     STATUS + b" ",
     STATUS + STATUS,
     STATUS + b"\n" + STATUS,
@@ -52,6 +55,8 @@ def frames_of(batches: list[list[bytes]]) -> tuple[list[Frame], FrameLines]:
 @given(MESSAGES)
 @settings(max_examples=200, deadline=None)
 @example([[STATUS, STATUS, HALVES[0], HALVES[1] + HALVES[2]], [STATUS, STATUS, STATUS + b"\n" + STATUS, b""]])
+@example([[STATUS, STATUS[:VALUE], STATUS[VALUE:] + STATUS, STATUS]])
+@example([[STATUS, STATUS, STATUS + STATUS, b" "], [b"", STATUS, STATUS, STATUS + STATUS]])
 def test_pieces_are_read_as_their_messages_are(batches: list[list[bytes]]) -> None:
     """Events, rejects and drift are the same, however the messages lie in lines."""
     frames, lines = frames_of(batches)

@@ -345,8 +345,11 @@ def _read_times(
         times = parse_timestamps([decoded[place].timestamp for place in places.tolist()])
         timestamp_us = received_at_ns // 1_000
         timestamp_us[places] = times
-    for place in places[times == INVALID_TIMESTAMP].tolist():
+    invalid = places[times == INVALID_TIMESTAMP].tolist()
+    # A recording's frames are cut out anew each time that one is asked for.
+    listed = list(frames) if invalid else []
+    for place in invalid:
         reason = f"not an ISO 8601 time stamp: {decoded[place].timestamp[:64]!r} - at `$.data.timestamp`"
-        decoded[place] = Reject(frames[place].data, reason, frames[place].received_at_ns)
+        decoded[place] = Reject(listed[place].data, reason, listed[place].received_at_ns)
         codes[place] = _REJECT
     return timestamp_us

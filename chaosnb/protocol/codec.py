@@ -45,7 +45,8 @@ _LONGEST_ID: Final = 200
 _MOST_NAMES: Final = 100
 # From so many on, reading them at once is quicker than one by one.
 _AT_ONCE: Final = 4
-_LINE_END: Final = ord("\n")
+_OPENING: Final = ord("{")
+_CLOSING: Final = ord("}")
 
 
 def _envelope(name: str, cls: type[Event]) -> type[Struct]:
@@ -134,14 +135,27 @@ def _decode_piece(piece: Piece) -> list[Any] | None:
     """Return the events of a piece, or None if it holds anything else, or what lines do not tell apart."""
     if len(piece.lengths) < _AT_ONCE:
         return None
-    # As many lines as messages, and as many events as lines: so each line is a message.
-    if np.count_nonzero(np.frombuffer(piece.data, dtype=np.uint8) == _LINE_END) != len(piece.lengths) - 1:
+    if not _is_in_braces(piece):
         return None
     try:
         events = [line.data for line in _decode_lines_strictly(piece.data)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return events if len(events) == len(piece.lengths) else None
+
+
+def _is_in_braces(piece: Piece) -> bool:
+    """Say whether each message begins and ends with a brace.
+
+    A line end between ``}`` and ``{`` is nowhere within a value. So each message holds one value at least,
+    and where there are as many values as messages, each is one. Without that, a value may go on over the end
+    of a line, and two may be on one, which `decode_lines` reads like lines of their own.
+    """
+    data = np.frombuffer(piece.data, dtype=np.uint8)
+    ends = np.cumsum(np.array(piece.lengths, dtype=np.int64) + 1)[:-1]
+    if not (piece.data.startswith(b"{") and piece.data.endswith(b"}")):
+        return False
+    return bool((data[ends - 2] == _CLOSING).all() and (data[ends] == _OPENING).all())
 
 
 def _checked(error: ErrorEvent, frame: Frame) -> ErrorEvent | Reject:
