@@ -575,6 +575,34 @@ def _blocks(messages: Iterable[Outgoing]) -> list[dict[str, Any]]:
     return [_block(message.data) for message in messages if _is_block(message)]
 
 
+_TURNS = st.lists(st.lists(st.none() | st.floats(0, 60), min_size=1, max_size=5), min_size=1, max_size=30)
+
+
+@given(_TURNS, st.integers(2, 30), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_batches_read_together_leave_the_same_ledger(
+    turns: list[list[float | None]], together: int, rng: random.Random
+) -> None:
+    """Where what could not be read lies, what is whole and which blocks are missing, as one by one."""
+    batches = []
+    for turn in turns:
+        events = [
+            UNREADABLE if at_s is None else encode(rng.choice((metrics(at_s), block(round(at_s), at_s))))
+            for at_s in turn
+        ]
+        batches.append([Frame(data, ARRIVAL_US * 1_000) for data in events])
+    found = []
+    for size in (1, together):
+        feed = Feed()
+        feed.ledger.watch(feed.session.topics)
+        for place in range(0, len(batches), size):
+            parts = batches[place : place + size]
+            frames = [frame for part in parts for frame in part]
+            feed.ledger.feed(feed.session.feed(frames, list(map(len, parts))))
+        found.append((feed.ledger.complete_spans, feed.ledger.gaps))
+    assert found[0] == found[1]
+
+
 def test_recall_and_precision_are_one_against_a_node_that_fails() -> None:
     """Every lost event lies in a gap, every provable hole is a row, no certain one is none."""
     holes = lost = whole_spans = 0

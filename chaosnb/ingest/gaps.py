@@ -190,17 +190,10 @@ class GapLedger:
     def feed(self, batch: Batch) -> None:
         """Take in what arrived; each batch once, in order of arrival."""
         with self._lock:
-            newest_us = self._progress.newest_us if batch.rejects else None
-            timed = bool(len(batch.times_us))
-            if timed:
-                self._watch(batch)
-                self._resolve(batch)
-                self._follow(batch)
-            # By the newest event time on both sides, since nothing tells where in the batch they were.
-            if batch.rejects:
-                self._unread.note(newest_us)
-            elif timed and self._unread.is_open:
-                self._unread.advance(self._progress.newest_us)
+            # The span of what could not be read ends, and begins, with the batch that it came with.
+            one_by_one = batch.ends and (batch.rejects or self._unread.is_open)
+            for part in batch.split() if one_by_one else (batch,):
+                self._feed(part)
 
     def evict(self, table: str, before_us: int) -> None:
         """Note that rows of a table from before this event time, or of this very time, are forgotten."""
@@ -273,6 +266,19 @@ class GapLedger:
         holes = [(gap.start_us, gap.end_us) for gap in gaps if topic in gap.topics]
         span = since_us + disorder_us, newest_us - self._lateness_us
         return cut_out(span, [*holes, *self._unread.spans(disorder_us)])
+
+    def _feed(self, batch: Batch) -> None:
+        newest_us = self._progress.newest_us if batch.rejects else None
+        timed = bool(len(batch.times_us))
+        if timed:
+            self._watch(batch)
+            self._resolve(batch)
+            self._follow(batch)
+        # By the newest event time on both sides, since nothing tells where in the batch they were.
+        if batch.rejects:
+            self._unread.note(newest_us)
+        elif timed and self._unread.is_open:
+            self._unread.advance(self._progress.newest_us)
 
     def _follow(self, batch: Batch) -> None:
         """Follow the chain, part by part, since holes are declared at the end of each."""

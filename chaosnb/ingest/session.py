@@ -7,7 +7,7 @@ present, and the count of schema drift.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -55,6 +55,12 @@ class Rows(Struct):
     received_at_ns: npt.NDArray[np.int64]
     seq: npt.NDArray[np.int64]
 
+    def between(self, after: int, last: int) -> Rows:
+        """Return those with a greater arrival number than the one, up to the other."""
+        low, high = np.searchsorted(self.seq, [after, last], side="right").tolist()
+        times_us, received_at_ns = self.timestamp_us[low:high], self.received_at_ns[low:high]
+        return Rows(self.events[low:high], times_us, received_at_ns, self.seq[low:high])
+
 
 def join_rows(parts: Sequence[Rows]) -> Rows:
     """Return the rows of several batches, one after the other."""
@@ -100,6 +106,8 @@ class Batch(Struct):
         The arrival number of the last frame of each part that it is made of; empty where it is one.
     timed_ends : numpy.ndarray of int64
         How many of `times_us` lie before the end of each part.
+    rejects_seq : numpy.ndarray of int64
+        The arrival number of each reject.
     """
 
     rows: dict[str, Rows] = field(default_factory=dict)
@@ -116,6 +124,7 @@ class Batch(Struct):
     arrivals_ns: npt.NDArray[np.int64] = field(default_factory=_nothing)
     ends: list[int] = field(default_factory=list)
     timed_ends: npt.NDArray[np.int64] = field(default_factory=_nothing)
+    rejects_seq: npt.NDArray[np.int64] = field(default_factory=_nothing)
 
     @property
     def events(self) -> int:
@@ -154,6 +163,20 @@ class Batch(Struct):
         newest_us = np.maximum.reduceat(self.times_us, starts[some])
         found = self.timed_ends[some].tolist(), row_ends[some].tolist(), newest_us.tolist()
         return list(zip(*found, strict=True))
+
+    def split(self) -> Iterator[Batch]:
+        """Give each part that it is made of as a batch of its own: its rows, times and rejects."""
+        done, done_seq = 0, 0
+        for end_seq, end in zip(self.ends, self.timed_ends.tolist(), strict=True):
+            rows = {name: rows.between(done_seq, end_seq) for name, rows in self.rows.items()}
+            low, high = np.searchsorted(self.rejects_seq, [done_seq, end_seq], side="right").tolist()
+            yield Batch(
+                rows={name: part for name, part in rows.items() if part.events},
+                rejects=self.rejects[low:high],
+                times_us=self.times_us[done:end],
+                arrivals_ns=self.arrivals_ns[done:end],
+            )
+            done, done_seq = end, end_seq
 
 
 class Session:
@@ -259,7 +282,7 @@ class Session:
             if not count:
                 continue
             if code == _REJECT:
-                batch.rejects = found[start:end]
+                batch.rejects, batch.rejects_seq = found[start:end], seq[start:end]
             elif code == _CONTROL:
                 for control in found[start:end]:
                     self._control(control, batch)
