@@ -210,6 +210,10 @@ def test_memory_is_that_of_the_rows() -> None:
     table.append(batch_of([reputation(START_US, i) for i in range(1_000)]).rows["reputation_update"])
     least = 1_000 * (3 * 8 + 2 * 8 + 1 + len("because"))
     assert least <= table.nbytes <= 1.5 * least
+    table.append(batch_of([reputation(START_US, i) for i in range(3_000)]).rows["reputation_update"])
+    assert 4 * least <= table.nbytes <= 6 * least
+    table.evict(2_000)
+    assert 2 * least <= table.nbytes <= 3 * least
 
 
 def test_snapshots_can_be_taken_while_rows_come() -> None:

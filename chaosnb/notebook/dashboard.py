@@ -230,8 +230,9 @@ class Dashboard:
             self._ended = status.state == "ended"
             self.controls.status.value = status_html(status)
             self._errands.show_topics()
-            before, self._gaps = self._gaps, self._stream.gaps
-            if len(before) or len(self._gaps):
+            # To ask for them costs more than all else here.
+            if status.gaps or len(self._gaps):
+                self._gaps = self._stream.gaps
                 # They may have grown at their ends.
                 self._drawn.clear()
 

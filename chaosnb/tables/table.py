@@ -24,7 +24,7 @@ __all__ = ["Table"]
 
 # Few enough that their messages are still in the processor's cache.
 _FLUSH_ROWS: Final = 512
-_FEW: Final = 50
+_FEW: Final = 8
 
 
 class Table:
@@ -57,6 +57,7 @@ class Table:
         self._evicted = 0
         self._forgotten_us: int | None = None
         self._frame: pd.DataFrame | None = None
+        self._held_bytes: int | None = 0
         self._lock = threading.Lock()
 
     def append(self, rows: Rows) -> None:
@@ -102,7 +103,7 @@ class Table:
                     column.evict(rows)
                 self._rows -= rows
                 self._evicted += rows
-                self._frame = None
+                self._frame = self._held_bytes = None
 
     def rows_before(self, timestamp_us: int) -> int:
         """Return how many rows are older than this."""
@@ -135,8 +136,9 @@ class Table:
             # This is asked each second, and to turn a few rows into columns costs as much as to turn many.
             if self._pending_rows * _FEW > self._rows:
                 self._flush()
-            held = sum(column.nbytes for column in self._columns.values())
-            return held + held * self._pending_rows // max(self._rows, 1)
+            if self._held_bytes is None:
+                self._held_bytes = sum(column.nbytes for column in self._columns.values())
+            return self._held_bytes + self._held_bytes * self._pending_rows // max(self._rows, 1)
 
     def _fixed(self, name: str) -> FixedColumn:
         column = self._columns[name]
@@ -158,6 +160,7 @@ class Table:
                 column.truncate(start)
             raise
         self._rows += len(rows.events)
+        self._held_bytes = None
         self._pending, self._pending_rows = [], 0
         self._put_in_order(start, rows.timestamp_us)
 
