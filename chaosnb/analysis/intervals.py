@@ -54,7 +54,7 @@ def wilson_interval(
     ([0.301, nan], [0.954, nan])
     """
     z = quantile(confidence)
-    hits, n = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(trials, np.float64))
+    hits, n = np.asarray(successes, np.float64), np.asarray(trials, np.float64)
     if np.any((hits < 0) | (hits > n)):
         raise ValueError("successes must be between 0 and trials; count both over the same rows")
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -64,7 +64,7 @@ def wilson_interval(
         scale = 1 + z**2 / n
         # Rounding must not put an end past the share itself, as it would at 0 and 1.
         low, high = np.minimum((middle - reach) / scale, share), np.maximum((middle + reach) / scale, share)
-    return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+    return np.maximum(low, 0.0), np.minimum(high, 1.0)
 
 
 def wilson_bounds(successes: str, trials: str, confidence: float = 0.95) -> tuple[nw.Expr, nw.Expr]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -113,8 +113,8 @@ def decisions(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
     """
     bars = [("approve", _GREEN), ("reject", _RED)]
     rate = floats(frame, "approval_rate") * 100.0
-    spec = _stacked(frame, bars, "votes", "Decisions on blocks")
     x, approve = milliseconds(frame), floats(frame, "approve")
+    spec = _stacked(x, frame, bars, "votes", "Decisions on blocks")
     low, high = wilson_interval(approve, approve + floats(frame, "reject"))
     spec["data"] += band(x, low * 100.0, high * 100.0, "95 % interval", _BAND, "%", yaxis="y2")
     spec["data"].append(line(x, rate, "approval rate", _BLUE, "%{y:.1f} %", yaxis="y2"))
@@ -148,9 +148,9 @@ def sentiment(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
     ['positive', 'neutral', 'negative', 'other', 'index']
     """
     bars = [("positive", _GREEN), ("neutral", _SKY), ("negative", _RED)]
-    spec = _stacked(frame, bars, "messages", "Sentiment of discussions")
-    index = floats(frame, "sentiment_index")
-    spec["data"].append(line(milliseconds(frame), index, "index", _BLUE, "%{y:.2f}", yaxis="y2"))
+    x, index = milliseconds(frame), floats(frame, "sentiment_index")
+    spec = _stacked(x, frame, bars, "messages", "Sentiment of discussions")
+    spec["data"].append(line(x, index, "index", _BLUE, "%{y:.2f}", yaxis="y2"))
     spec["layout"]["margin"]["r"] = 56
     spec["layout"]["yaxis2"] = second_axis("sentiment index (−1 to 1)", [-1, -0.5, 0, 0.5, 1])
     return mark_gaps(spec, gaps)
@@ -201,9 +201,9 @@ def reputation(
     x, score, ids = milliseconds(frame), floats(frame, "score"), np.asarray(frame["agent_id"], dtype=object)
     edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)] if len(ids) else []
     spans = {str(ids[start]): slice(start, end) for start, end in pairwise(edges)}
-    scores = score.tolist()
     moved = {
-        agent: abs(scores[span.stop - 1] - scores[span.start]) * (_STAYING if _uid(agent) in stay else 1.0)
+        agent: abs(score.item(span.stop - 1) - score.item(span.start))
+        * (_STAYING if _uid(agent) in stay else 1.0)
         for agent, span in spans.items()
     }
     movers = sorted(moved, key=lambda agent: -moved[agent])[:top]
@@ -324,9 +324,11 @@ def _worn(places: Mapping[str, int], known: Mapping[str, Look]) -> dict[str, Loo
     # First those that have one already.
     for uid, place in sorted(places.items(), key=lambda one: (one[0] not in known, one[1])):
         taken = {*worn.values()}
-        wished = [known[uid]] if uid in known else []
-        around = [_LOOKS[(place + turn) % len(_LOOKS)] for turn in range(len(_LOOKS))]
-        worn[uid] = next((look for look in (*wished, *around) if look not in taken), around[0])
+        wished = known.get(uid)
+        if wished is None or wished in taken:
+            around = (_LOOKS[(place + turn) % len(_LOOKS)] for turn in range(len(_LOOKS)))
+            wished = next((look for look in around if look not in taken), _LOOKS[place % len(_LOOKS)])
+        worn[uid] = wished
     return worn
 
 
@@ -336,12 +338,11 @@ def _name_beside(layout: Spec) -> None:
     layout["margin"]["t"] = 34
 
 
-def _stacked(frame: Columns, bars: Sequence[tuple[str, str]], what: str, title: str) -> Spec:
-    x = milliseconds(frame)
+def _stacked(x: Floats, frame: Columns, bars: Sequence[tuple[str, str]], what: str, title: str) -> Spec:
     # A column of zeros would only cost a place in the legend.
     other = [("other", _GREY)] if np.any(floats(frame, "other") > 0) else []
     # No event lies between, so whatever the buckets were, these are the counts per so many milliseconds.
-    width = float(np.gcd.reduce(np.diff(x).astype(np.int64))) if len(x) > 1 else 0.0
+    width = float(np.gcd.reduce((x[1:] - x[:-1]).astype(np.int64))) if len(x) > 1 else 0.0
     # A step has no width of its own: it lasts until the next one's beginning, or this end.
     ends = x + (width or _LONE_STEP_MS)
     hole = np.flatnonzero(ends[:-1] < x[1:])
@@ -374,6 +375,7 @@ def _steps(edges: Floats, heights: Floats, name: str, color: str, what: str) -> 
     return {**steps, **look, "hovertemplate": f"%{{y}} {what}<extra>{name}</extra>"}
 
 
+@cache
 def _pale(color: str) -> str:
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, 0.4)"

@@ -242,7 +242,9 @@ def milliseconds(frame: Columns, column: str = "time") -> Floats:
     """Return times as milliseconds since 1970, which plotly reads fastest; NaN for none."""
     values = frame[column]
     times = values.to_numpy("datetime64[us]") if isinstance(values, pd.Series) else np.asarray(values)
-    return np.where(np.isnat(times), np.nan, times.astype(np.int64) / 1000.0)
+    found = times.astype(np.int64) / 1000.0
+    found[np.isnat(times)] = np.nan
+    return found
 
 
 def floats(frame: Columns, column: str) -> Floats:
