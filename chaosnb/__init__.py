@@ -37,6 +37,7 @@ from chaosnb.playback import ReplayStream
 from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import run
 from chaosnb.store.package import load
+from chaosnb.text import did_you_mean
 
 if TYPE_CHECKING:
     from chaosnb import analysis, figures
@@ -89,7 +90,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"module 'chaosnb' has no attribute {name!r}")
+        near = did_you_mean(name, __all__)
+        raise AttributeError(f"chaosnb has no {name!r}{near}; it has {', '.join(__all__)}")
     module, attribute = _LAZY[name]
     loaded = importlib.import_module(module)
     return loaded if attribute is None else getattr(loaded, attribute)

@@ -24,7 +24,7 @@ from chaosnb.ingest.clocks import Clock
 from chaosnb.ingest.status import Status
 from chaosnb.protocol.events import check_topics
 from chaosnb.pump import Pump
-from chaosnb.runtime import wait_until
+from chaosnb.runtime import check_amounts, wait_until
 from chaosnb.store.dataset import Dataset
 from chaosnb.store.history import History, Moment
 from chaosnb.store.moments import Time, microseconds
@@ -154,8 +154,8 @@ class Stream(Dataset):
 
         Raises
         ------
-        ValueError
-            Unless exactly one of `events`, `seconds` and `until` is given, and none is negative.
+        TypeError, ValueError
+            Unless exactly one of `events`, `seconds` and `until` is given, and no number is negative.
         WaitTimeoutError
             If `timeout` seconds passed first.
         CredentialsError, StreamClosedError
@@ -163,8 +163,9 @@ class Stream(Dataset):
         """
         if sum(given is not None for given in (events, seconds, until)) != 1:
             raise ValueError("wait() takes one of events=, seconds= and until=")
-        if any(given is not None and given < 0 for given in (events, seconds, timeout)):
-            raise ValueError("events=, seconds= and timeout= of wait() cannot be negative")
+        check_amounts("events=, seconds= and timeout= of wait()", events, seconds, timeout)
+        if until is not None and not callable(until):
+            raise TypeError("until= of wait() is a function of the stream, such as lambda s: s.status.gaps")
         self._check_running()
         first = self._capture.events
         start = self._clock.monotonic()

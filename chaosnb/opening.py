@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from chaosnb.endpoint import Endpoint
 from chaosnb.ingest.connection import Clock, Connection
@@ -22,6 +21,7 @@ from chaosnb.protocol.signing import Identity
 from chaosnb.pump import Pump
 from chaosnb.store.history import History, Take
 from chaosnb.store.moments import Time, microseconds
+from chaosnb.store.paths import path_of
 from chaosnb.store.recorder import Recorder
 from chaosnb.tables.capture import Capture
 from chaosnb.tables.retention import parse_retention
@@ -195,7 +195,11 @@ def replay(
         raise ValueError(f"start={start!r} is not before end={end!r}")
     clock = clock or Clock()
     history = History(
-        Path(recording), start_ns=start_ns, end_ns=end_ns, retention=parse_retention(retain), clock=clock
+        path_of("recording", recording),
+        start_ns=start_ns,
+        end_ns=end_ns,
+        retention=parse_retention(retain),
+        clock=clock,
     )
     take = history.open(speed=speed)
     pump = Pump.over(take)
@@ -223,7 +227,7 @@ def follow(
         If there is no recording, or it is damaged.
     """
     clock = clock or Clock()
-    history = History(Path(recording), retention=parse_retention(retain), clock=clock)
+    history = History(path_of("recording", recording), retention=parse_retention(retain), clock=clock)
     take = history.open(following=True)
     pump = Pump.over(take)
     _load(pump, take, quiet)

@@ -64,6 +64,7 @@ def test_check_topics_returns_each_once_in_order(topics: object, checked: tuple[
         ("", ["''"]),
         ([], ["no topic given"]),
         (["Blocks"], ["'Blocks'"]),
+        ("blocks,social", ["'blocks,social'", "a list, such as ['blocks', 'network']"]),
     ],
 )
 def test_check_topics_lists_the_valid_ones(topics: object, named: list[str]) -> None:

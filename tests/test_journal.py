@@ -221,7 +221,7 @@ def test_a_reader_goes_on_as_more_is_written(tmp_path: Path) -> None:
 
 def test_what_is_no_recording_is_refused_with_advice(tmp_path: Path) -> None:
     """A folder that is not there, or holds none, or one by a newer version."""
-    with pytest.raises(RecordingError, match="No such file"):
+    with pytest.raises(RecordingError, match="no such recording"):
         JournalReader(tmp_path / "none")
     with pytest.raises(RecordingError, match="holds no recording"):
         JournalReader(tmp_path)

@@ -125,6 +125,8 @@ def test_a_plot_that_does_not_exist_is_refused(stream: chaosnb.Stream) -> None:
     before = set(widgets.Widget.get_manager_state()["state"])
     with pytest.raises(ValueError, match=r"'aproval' \(did you mean 'approval'\?\).*'tps'.*'movers'"):
         stream.dashboard(plots=["tps", "aproval"])
+    with pytest.raises(ValueError, match=r"no plot \['tps'\] .*: choose from 'tps'"):
+        stream.plot(["tps"])
     assert set(widgets.Widget.get_manager_state()["state"]) == before
 
 

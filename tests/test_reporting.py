@@ -135,6 +135,8 @@ def test_the_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert target.stat().st_ino != before
     with pytest.raises(ValueError, match=r"such as 'report\.html'"):
         chaosnb.report(Held(), tmp_path)
+    with pytest.raises(ValueError, match=r"'report\.pdf' is not the name of a page"):
+        chaosnb.report(Held(), "report.pdf")
     with pytest.raises(TypeError, match="takes a stream"):
         chaosnb.report([1], target)  # type: ignore[arg-type]
     (tmp_path / "file.txt").write_text("")

@@ -212,8 +212,13 @@ def test_waiting_in_vain_ends_with_what_came_meanwhile(node: chaosnb.Devnet) -> 
         assert isinstance(caught.value, TimeoutError)
         s.wait(seconds=0.01)
         for wrong in ({}, {"events": 1, "seconds": 1}, {"events": -1}, {"events": 1, "timeout": -1}):
-            with pytest.raises(ValueError, match=r"one of|negative"):
+            with pytest.raises(ValueError, match=r"one of|0 or more"):
                 s.wait(**wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="0 or more"):
+            s.wait(seconds=float("nan"))
+        for odd in ({"events": "10"}, {"until": 5}, {"seconds": 1, "timeout": "5s"}):
+            with pytest.raises(TypeError, match=r"of wait\(\)"):
+                s.wait(**odd)
 
 
 def test_an_interrupt_ends_the_wait_within_half_a_second_and_nothing_else(node: chaosnb.Devnet) -> None:

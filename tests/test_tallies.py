@@ -153,6 +153,8 @@ def test_a_stream_tallies_what_its_tables_hold() -> None:
     assert s.tally("approval", personalities=kind)["personality"].tolist() == [kind]
     with pytest.raises(ValueError, match="'approval', 'outcomes', 'consensus', 'movers'"):
         s.tally("moon")
+    with pytest.raises(ValueError, match=r"no tally 'outcome' \(did you mean 'outcomes'\?\)"):
+        s.tally("outcome")
 
 
 def test_nothing_is_kept_before_somebody_asks() -> None:

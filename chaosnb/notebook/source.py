@@ -69,12 +69,12 @@ def check_plots(plots: str | Iterable[str]) -> tuple[str, ...]:
     >>> check_plots(["lag", "tps", "lag"])
     ('lag', 'tps')
     """
-    names = (plots,) if isinstance(plots, str) else tuple(dict.fromkeys(plots))
+    names = (plots,) if isinstance(plots, str) else tuple(plots)
     for name in names:
-        if name not in PLOTS:
+        if not isinstance(name, str) or name not in PLOTS:
             near = did_you_mean(str(name), PLOTS)
             raise ValueError(f"there is no plot {name!r}{near}: choose from {', '.join(map(repr, PLOTS))}")
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def values_of(

@@ -291,6 +291,8 @@ def check_topics(topics: str | Iterable[str]) -> tuple[str, ...]:
     if unknown or not wanted:
         meant = [f"{topic!r}{did_you_mean(str(topic), TOPICS)}" for topic in unknown]
         what = f"unknown topic {', '.join(meant)}" if unknown else "no topic given"
+        if isinstance(topics, str) and "," in topics:
+            what = f"{topics!r} is no topic; several are a list, such as ['blocks', 'network']"
         raise ValueError(f"{what}; the topics are {', '.join(map(repr, TOPICS))}")
     return wanted
 

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from chaosnb.errors import ExportError
 from chaosnb.reporting.facts import Facts
@@ -13,8 +14,11 @@ from chaosnb.reporting.notebook import notebook
 from chaosnb.reporting.page import page
 from chaosnb.store.dataset import Dataset
 from chaosnb.store.package import Package, load
+from chaosnb.store.paths import path_of
 
 __all__ = ["report"]
+
+_ENDINGS: Final = (".html", ".htm", ".ipynb")
 
 
 def report(
@@ -57,7 +61,7 @@ def report(
     TypeError
         If `data` is none of these.
     ValueError
-        If the path is a folder's.
+        If the path is a folder's, or does not end with ``.html`` or ``.ipynb``.
     ExportError
         If the file, or the export for a notebook, cannot be written.
 
@@ -76,8 +80,8 @@ def report(
             f"report() takes a stream, or what chaosnb.load gives, not {type(data).__name__}: "
             'such as chaosnb.report(s, "report.html")'
         )
-    target = Path(path).expanduser()
-    if target.is_dir() or not target.suffix:
+    target = path_of("path", path)
+    if target.is_dir() or target.suffix.lower() not in _ENDINGS:
         raise ValueError(
             f"{str(path)!r} is not the name of a page; write one such as 'report.html' or 'report.ipynb'"
         )

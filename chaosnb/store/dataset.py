@@ -21,6 +21,7 @@ from chaosnb.store.content import Content, Counts, Credits
 from chaosnb.store.export import export_content
 from chaosnb.store.holdings import Holdings, Ledger
 from chaosnb.store.moments import Time, microseconds
+from chaosnb.store.paths import path_of
 from chaosnb.tables.aggregates import as_frame
 from chaosnb.tables.capture import drift_frame
 from chaosnb.tables.ledgers import gap_frame, span_frame
@@ -335,7 +336,7 @@ class Dataset(ABC):
         """
         content = self._content(Credits(title, _names(authors), license))
         return export_content(
-            content, Path(folder).expanduser(), format=format, defuse_formulas=defuse_formulas, quiet=quiet
+            content, path_of("folder", folder), format=format, defuse_formulas=defuse_formulas, quiet=quiet
         )
 
     def cite(

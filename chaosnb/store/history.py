@@ -57,7 +57,7 @@ class History:
         clock: Clock,
     ) -> None:
         # It stays where it is, whatever a notebook's cell changes to.
-        self.folder: Final = folder.expanduser().absolute()
+        self.folder: Final = folder.absolute()
         self._start_ns = start_ns
         self._record = record
         self._end_ns = end_ns

@@ -199,7 +199,7 @@ def _copy(folder: Path, target: Path) -> Mended:
     seed = seed_of(recording)
     opened = _any_opened(folder)
     places: list[str] = []
-    kept = lost = number = 0
+    lost = number = 0
     last: Record | None = None
     paths = []
     for segment, path in enumerate(segments(folder).values(), 1):
@@ -237,10 +237,9 @@ def _copy(folder: Path, target: Path) -> Mended:
                 if isinstance(note, Simulated):
                     opened = msgspec.structs.replace(opened, simulated=True)
                 put(record.kind, record.at_ns, record.raw)
-                kept += 1
     for path in paths[:-1]:
         compress(path)
-    return Mended(kept, lost, places)
+    return Mended(number, lost, places)
 
 
 def _hole(records: int, first_ns: int, last_ns: int) -> tuple[str, int, bytes]:

@@ -26,6 +26,7 @@ from chaosnb.store.dataset import Dataset
 from chaosnb.store.description import DESCRIPTION, FORM
 from chaosnb.store.export import sha256_of, told
 from chaosnb.store.formats import FORMATS
+from chaosnb.store.paths import beside, path_of
 from chaosnb.store.segments import is_recording, said
 from chaosnb.store.staging import settle
 from chaosnb.store.textform import restored
@@ -149,7 +150,7 @@ def load(folder: str | os.PathLike[str], *, quiet: bool = False) -> Package:
     >>> package.network_metrics.equals(s.network_metrics)
     True
     """
-    folder = Path(folder).expanduser()
+    folder = path_of("folder", folder)
     description = _read_description(folder)
     about = description.chaosnb
     how = FORMATS[about.format]
@@ -187,7 +188,7 @@ def _read_description(folder: Path) -> _Description:
     except msgspec.MsgspecError as error:
         raise LoadError(str(path), f"this is no description of an export of chaosnb: {error}") from error
     except (OSError, ValueError) as error:
-        what = "load() takes a folder that export() made"
+        what = f"load() takes a folder that export() made{beside(folder)}"
         if is_recording(folder):
             what = "this is a recording, which chaosnb.replay() reads and `python -m chaosnb export` exports"
         raise LoadError(str(path), f"{said(error)}; {what}") from error

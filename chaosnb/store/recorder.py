@@ -34,6 +34,7 @@ from chaosnb.store.journal import (
     encode_record,
     seed_of,
 )
+from chaosnb.store.paths import path_of
 from chaosnb.store.segments import (
     SEGMENT_BYTES,
     compress,
@@ -109,7 +110,7 @@ class Recorder:
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
         # It goes on there wherever a notebook's cell changes to.
-        self.folder: Final = Path(folder).expanduser().absolute()
+        self.folder: Final = path_of("record", folder).absolute()
         self.frames_written = 0
         self.frames_lost = 0
         self._segment_bytes = segment_bytes

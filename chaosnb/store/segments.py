@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from chaosnb.errors import RecordingError
+from chaosnb.store.paths import beside
 from chaosnb.store.scratch import bring_to_disk, scratch
 
 if sys.platform != "win32":
@@ -61,9 +62,13 @@ def segments(folder: Path) -> dict[int, Path]:
     found: dict[int, Path] = {}
     try:
         paths = sorted(folder.iterdir(), reverse=True)
+    except FileNotFoundError:
+        reason = f"there is no such recording{beside(folder)}; give the name that it was recorded as"
+        raise RecordingError(str(folder), reason) from None
+    except NotADirectoryError:
+        raise RecordingError(str(folder), "this is a file, and a recording is a folder") from None
     except (OSError, ValueError) as error:
-        reason = said(error)
-        raise RecordingError(str(folder), f"this recording cannot be read: {reason}") from error
+        raise RecordingError(str(folder), f"this recording cannot be read: {said(error)}") from error
     for path in paths:
         if (match := _NAME.fullmatch(path.name)) is not None:
             found[int(match[1])] = path

@@ -21,6 +21,7 @@ from chaosnb.tables.activity import ACTIVITY, batch_of_frame
 from chaosnb.tables.buckets import NEVER, BucketSums, Columns, bucket_times, whole_grid
 from chaosnb.tables.columns import look_up
 from chaosnb.tables.scores import LastScores
+from chaosnb.text import did_you_mean
 from chaosnb.widths import round_width
 
 __all__ = [
@@ -248,7 +249,8 @@ class Aggregates:
         """
         if name not in AGGREGATES and name not in ACTIVITY:
             there = ", ".join(map(repr, (*AGGREGATES, *ACTIVITY)))
-            raise ValueError(f"no aggregate {name!r}; there are {there}")
+            near = did_you_mean(str(name), (*AGGREGATES, *ACTIVITY))
+            raise ValueError(f"no aggregate {name!r}{near}; there are {there}")
         with self._lock:
             span = self._span(window_s, points, resolution_s)
             if name not in self._by_name:

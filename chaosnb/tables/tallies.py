@@ -18,6 +18,7 @@ import pandas as pd
 from chaosnb.ingest.session import Batch
 from chaosnb.tables.movers import Movers
 from chaosnb.tables.selection import Selection
+from chaosnb.text import did_you_mean
 
 __all__ = ["TALLIES", "Tallies"]
 
@@ -139,7 +140,8 @@ class Tallies:
             If there is no such tally.
         """
         if name not in TALLIES:
-            raise ValueError(f"no tally {name!r}; there are {', '.join(map(repr, TALLIES))}")
+            near = did_you_mean(str(name), TALLIES)
+            raise ValueError(f"no tally {name!r}{near}; there are {', '.join(map(repr, TALLIES))}")
         chosen = selection.chosen(dict(known or {}))
         if name == "movers":
             return self._moved(table, chosen)
