@@ -127,6 +127,23 @@ def test_movers_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     assert dict(zip(told["reason"], told["updates"], strict=True)) == {"": 1, "x": 1, "…": 2}
 
 
+def test_votes_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of agents that a node makes up, and those on old blocks, whose count stays."""
+    monkeypatch.setattr("chaosnb.tables.tallies._MOST_AGENTS", 3)
+    monkeypatch.setattr("chaosnb.tables.tallies._MOST_VOTES", 4)
+    capture, session = Capture(), new_session()
+    stamp = format_timestamp(START_US)
+    votes = [
+        ev.BlockValidation(block, ev.Agent(f"a{n}", "lawful"), "approve", "", stamp)
+        for block in ("f", "g", "h")
+        for n in range(9)
+    ]
+    capture.accept(batch_of(votes, session))
+    assert tallied(capture, "approval")["approve"].tolist() == [9]
+    assert tallied(capture, "outcomes")["block_hash"].tolist() == ["h"]
+    assert tallied(capture, "outcomes")["approve"].tolist() == [3]
+
+
 def test_scores_on_their_way_when_movers_begin_count_once() -> None:
     """They are in the table before they are here."""
     capture, session = Capture(), new_session()

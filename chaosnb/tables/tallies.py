@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -28,6 +29,9 @@ TALLIES: Final = ("approval", "outcomes", "consensus", "movers")
 _EVERYBODY: Final = Selection()
 _QUORUM: Final = 0.5
 _MOST_BLOCKS: Final = 50_000
+# Each takes some 200 bytes.
+_MOST_VOTES: Final = 2_000_000
+_MOST_AGENTS: Final = 10_000
 _CAST: Final = ("approve", "reject")
 _REASONS: Final = ("too few votes", "no majority", "a personality against")
 _BLOCK_FIELDS: Final = ("block_hash", "height", "producer_id", "timestamp", "seq")
@@ -67,7 +71,8 @@ class _Ballot:
 class Tallies:
     """Votes by personality and by block, and scores; safe to update in one thread and to read in others.
 
-    The newest 50,000 blocks are kept; votes on older ones stay counted.
+    The newest 50,000 blocks and two million votes are kept; votes on older ones stay counted. Those of agents
+    beyond the first 10,000, which a node can make up without end, are not.
 
     Examples
     --------
@@ -82,6 +87,7 @@ class Tallies:
         self._blocks: dict[str, _Made] = {}
         self._counts: dict[tuple[str, str], Counter[str]] = {}
         self._voters: Counter[str] = Counter()
+        self._votes = 0
         self._judged_for = 0
         self._newest_us = 0
         self._movers: Movers | None = None
@@ -172,20 +178,25 @@ class Tallies:
 
     def _vote(self, block: str, who: str, personality: str, decision: str, t_us: int, seq: int) -> None:
         self._newest_us = max(self._newest_us, t_us)
+        if len(self._counts) >= _MOST_AGENTS and (personality, who) not in self._counts:
+            return
         ballot = self._ballots.get(block)
         if ballot is None:
             ballot = self._ballots[block] = _Ballot()
-            if len(self._ballots) > _MOST_BLOCKS:
-                del self._ballots[next(iter(self._ballots))]
+        # Few words are said over and over: each is kept once.
+        who, personality, decision = intern(who), intern(personality), intern(decision)
         vote, earlier = _Vote(t_us, seq, personality, decision), ballot.votes.get(who)
         # A validator's second vote on a block does not count, whichever of the two came here first.
         if earlier is not None and earlier[:2] <= vote[:2]:
             return
         if earlier is not None:
             self._count(who, earlier, -1)
+        self._votes += earlier is None
         ballot.votes[who] = vote
         ballot.verdict = None
         self._count(who, vote, 1)
+        while len(self._ballots) > _MOST_BLOCKS or (self._votes > _MOST_VOTES and len(self._ballots) > 1):
+            self._votes -= len(self._ballots.pop(next(iter(self._ballots))).votes)
 
     def _count(self, who: str, vote: _Vote, step: int) -> None:
         kind = vote.decision if vote.decision in _CAST else "other"
