@@ -20,7 +20,7 @@ from chaosnb.protocol.events import Frame
 from chaosnb.store.inspection import inspect
 from chaosnb.store.journal import JournalReader, Opened, Record, decode_frames, decode_note
 from chaosnb.store.recorder import Recorder
-from chaosnb.store.segments import segment_path, segments
+from chaosnb.store.segments import compress, segment_path, segments
 
 
 def recorder(folder: Path, **options: object) -> Recorder:
@@ -269,6 +269,29 @@ def test_it_lets_go_of_its_files(tmp_path: Path, fail: Callable[[Path], object])
     with pytest.raises(RecordingError):
         fail(tmp_path)
     assert opened_files() == before
+
+
+def test_a_recording_that_cannot_begin_leaves_nothing_that_was_not_there(tmp_path: Path) -> None:
+    """A full disk, met at any byte of the beginning: no folder, no segment, and one that is there stays."""
+    home = tmp_path / "there"
+    kept, disk = home / "kept.chaos", Disk()
+    writer = recorder(kept)
+    least = segment_path(kept, 1).stat().st_size
+    writer.close()
+    compress(segment_path(kept, 1))
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    for room in (*range(0, least - 9, 40), least - 9):
+        for folder in (home / "a" / "b.chaos", kept):
+            disk.room = room
+            with pytest.raises(RecordingError, match="No space left"):
+                recorder(folder, write=disk.write)
+            assert list(home.iterdir()) == [kept]
+            assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    with pytest.raises(RecordingError, match="nothing can be recorded"):
+        recorder(home / "a" / ("b" * 300))
+    assert list(home.iterdir()) == [kept]
+    disk.room = None
+    recorder(kept, write=disk.write).close()
 
 
 def test_a_stream_records_all_that_comes_and_nothing_that_goes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,7 @@ from chaosnb.store.journal import (
     seed_of,
 )
 from chaosnb.store.paths import path_of
+from chaosnb.store.scratch import remove_folders
 from chaosnb.store.segments import (
     SEGMENT_BYTES,
     compress,
@@ -138,14 +139,15 @@ class Recorder:
             versions=versions,
             at_ns=wall_ns(),
         )
-        self._folder_file = lock_folder(self.folder)
+        self._folder_file, made = lock_folder(self.folder)
+        before = segments(self.folder)
         try:
             self._begin()
-        except OSError as error:
+        except BaseException as error:
+            self._leave_nothing(before, made)
             self._release()
-            raise RecordingError(str(folder), f"nothing can be written there: {said(error)}") from error
-        except BaseException:
-            self._release()
+            if isinstance(error, OSError):
+                raise RecordingError(str(folder), f"nothing can be written there: {said(error)}") from error
             raise
         self._stopping = False
         self._thread = threading.Thread(target=self._look_after, name="chaosnb-recorder", daemon=True)
@@ -300,6 +302,14 @@ class Recorder:
         self._put(kind, self._opened.at_ns, raw)
         self._first_record = self._number
         self._complete += [path for n, path in found.items() if n != self._segment and path.suffix != ".zst"]
+
+    def _leave_nothing(self, before: Container[int], made: Iterable[Path]) -> None:
+        """Remove what was not there before."""
+        with suppress(OSError, RecordingError):
+            for number, path in segments(self.folder).items():
+                if number not in before:
+                    path.unlink()
+        remove_folders(made)
 
     def _check_same(self, other: Opened) -> None:
         same = other.source == self._opened.source or (other.simulated and self._opened.simulated)

@@ -11,14 +11,14 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["bring_to_disk", "scratch"]
+__all__ = ["bring_to_disk", "make_folders", "remove_folders", "scratch"]
 
 
 @contextmanager
@@ -32,15 +32,36 @@ def scratch(home: Path, prefix: str) -> Iterator[Path]:
     prefix : str
         What its name begins with; all that begin so are of the same use, and those abandoned are removed.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(home, prefix)
-    part, lock = _made(home, prefix)
+    made = make_folders(home)
     try:
-        yield part
+        _remove_abandoned(home, prefix)
+        part, lock = _made(home, prefix)
+        try:
+            yield part
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+        remove_folders(made)
+
+
+def make_folders(folder: Path) -> list[Path]:
+    """Make a folder, and those that it lies in; return which of them were not there, the innermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        remove_folders(missing)
+        raise
+    return missing
+
+
+def remove_folders(folders: Iterable[Path]) -> None:
+    """Remove those folders that are empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def bring_to_disk(*paths: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from chaosnb.errors import RecordingError
 from chaosnb.store.paths import beside
-from chaosnb.store.scratch import bring_to_disk, scratch
+from chaosnb.store.scratch import bring_to_disk, make_folders, remove_folders, scratch
 
 if sys.platform != "win32":
     import fcntl
@@ -23,6 +23,7 @@ __all__ = [
     "SEGMENT_BYTES",
     "SegmentBytes",
     "compress",
+    "expanded_bytes",
     "folder_bytes",
     "forget",
     "is_recording",
@@ -106,10 +107,13 @@ def open_segment(path: Path, offset: int) -> SegmentBytes:
     return stream
 
 
-def lock_folder(folder: Path) -> int:
-    """Make the folder, and see to it that nobody else writes there for as long as its descriptor is open."""
+def lock_folder(folder: Path) -> tuple[int, list[Path]]:
+    """Make the folder, and see to it that nobody else writes there for as long as its descriptor is open.
+
+    Returns it, and the folders that were not there, the innermost first.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made = make_folders(folder)
         others = [path.name for path in folder.iterdir()]
         if others and not segments(folder):
             raise RecordingError(
@@ -131,8 +135,9 @@ def lock_folder(folder: Path) -> int:
         ) from error
     except OSError as error:
         os.close(file)
+        remove_folders(made)
         raise RecordingError(str(folder), f"it cannot be locked: {said(error)}") from error
-    return file
+    return file, made
 
 
 @contextmanager
@@ -193,6 +198,11 @@ def forget(folder: Path, max_bytes: int | None, max_age_s: float | None, now_s: 
 def folder_bytes(folder: Path) -> int:
     """Return the size of a recording on disk."""
     return sum(map(_size, segments(folder).values()))
+
+
+def expanded_bytes(path: Path) -> int:
+    """Return how long a segment is once it is expanded, about: of a compressed one nothing tells."""
+    return SEGMENT_BYTES if path.suffix == ".zst" else _size(path)
 
 
 def said(error: OSError | ValueError) -> str:
