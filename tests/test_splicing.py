@@ -111,6 +111,30 @@ def test_a_part_replays_as_that_span_of_the_whole(runs: list[Path], data: st.Dat
         assert summary.topics
 
 
+def test_a_moment_at_which_a_segment_begins_has_what_came_then_in_the_one_before(tmp_path: Path) -> None:
+    """A coarse clock tells the two not apart; nothing is lost or doubled between two parts."""
+    recorder = Recorder(
+        tmp_path / "run.chaos",
+        source="ws://node.example/ws/v1",
+        simulated=False,
+        topics=("blocks",),
+        lateness_s=1.5,
+        version="1",
+        segment_bytes=1,
+        wall_ns=lambda: 7_000,
+    )
+    frames = [Frame(b"%d" % number, 7_000 + max(0, number - 3) * 1_000) for number in range(5)]
+    for frame in frames:
+        recorder.frames([frame])
+    recorder.close()
+    cut(tmp_path / "run.chaos", tmp_path / "all.chaos", start_ns=7_000)
+    cut(tmp_path / "run.chaos", tmp_path / "late.chaos", start_ns=8_000)
+    assert messages(tmp_path / "all.chaos") == frames
+    assert messages(tmp_path / "late.chaos") == frames[4:]
+    with pytest.raises(RecordingError, match="no message arrived"):
+        cut(tmp_path / "run.chaos", tmp_path / "none.chaos", end_ns=7_000)
+
+
 @given(data=st.data())
 @settings(deadline=None, max_examples=6)
 def test_parts_that_follow_each_other_make_the_whole_again(runs: list[Path], data: st.DataObject) -> None:

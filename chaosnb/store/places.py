@@ -159,7 +159,8 @@ def _segment(folder: Path, at_ns: int | None, record: int | None) -> tuple[int, 
         if first is None or reader.head is None:
             break
         later = record is not None and first.number > record
-        later = later or (at_ns is not None and first.at_ns > at_ns) or (at_ns is None and record is None)
+        # What came at that very moment may be in the segment before: clocks are coarse.
+        later = later or (at_ns is not None and first.at_ns >= at_ns) or (at_ns is None and record is None)
         if found is not None and later:
             break
         found = number, first.number, reader.head.opened
