@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from chaosnb import __version__
 from chaosnb.errors import ChaosnbError, RecordingError
+from chaosnb.notebook.progress import bar_in_terminal
 from chaosnb.protocol.events import TOPICS
 from chaosnb.store.formats import FORMATS, require
 from chaosnb.store.moments import microseconds
-from chaosnb.store.segments import said
+from chaosnb.store.segments import expanded_bytes, said, segments
 from chaosnb.tables.retention import Retention, parse_retention
 
 __all__ = ["main"]
@@ -27,6 +29,8 @@ __all__ = ["main"]
 _INTERRUPTED: Final = 130
 _UNREAD: Final = 141
 _TERMINATED: Final = 143
+_NO_PROGRESS: Final = "show no progress"
+_QUIET: Final = f"{_NO_PROGRESS}, and say nothing unless something is wrong"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -72,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ):
         command = commands.add_parser(name, help=help)
         command.add_argument("recording", type=Path)
+        command.add_argument("--quiet", action="store_true", help=_QUIET if name != "info" else _NO_PROGRESS)
         command.set_defaults(run=run)
     command.add_argument(
         "-o", "--output", type=Path, help="the copy (default: run.mended.chaos of run.chaos)"
@@ -84,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.run(options)
             sys.stdout.flush()
     except (ValueError, ChaosnbError) as error:
-        parser.exit(2, f"chaosnb: {error}\n")
+        parser.exit(2, f"chaosnb: {_with_options(str(error), options)}\n")
     except KeyboardInterrupt:
         parser.exit(_INTERRUPTED, "chaosnb: interrupted\n")
     except BrokenPipeError:
@@ -93,6 +98,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.exit(_UNREAD)
     except OSError as error:
         parser.exit(2, f"chaosnb: {said(error)}\n")
+
+
+def _with_options(text: str, options: argparse.Namespace) -> str:
+    """Return an error's text with each argument of Python, as in port=0, as this command's option.
+
+    Examples
+    --------
+    >>> options = argparse.Namespace(allow_insecure=False, port=3000)
+    >>> _with_options("say allow_insecure=True (port=0 finds a free one)", options)
+    'say --allow-insecure (--port 0 finds a free one)'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name = "--" + match[1].replace("_", "-")
+        return name if match[2] == "True" else f"{name} {match[2]}".rstrip()
+
+    return re.sub(rf"(?<![^\s(])({'|'.join(vars(options))})=(True\b|[\w'\"]*)", option, text)
 
 
 @contextmanager
@@ -154,12 +176,14 @@ def _add_splicing(commands: Any) -> None:
     cut.add_argument("recording", type=Path)
     _add_span(cut)
     cut.add_argument("-o", "--output", type=Path, required=True, help="the part, such as part.chaos")
+    cut.add_argument("--quiet", action="store_true", help=_QUIET)
     cut.set_defaults(run=_run_cut)
     merge = commands.add_parser(
         "merge", help="copy recordings of one node into a new one, the earliest first"
     )
     merge.add_argument("recordings", type=Path, nargs="+")
     merge.add_argument("-o", "--output", type=Path, required=True, help="the new one, such as all.chaos")
+    merge.add_argument("--quiet", action="store_true", help=_QUIET)
     merge.set_defaults(run=_run_merge)
 
 
@@ -173,7 +197,7 @@ def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("--title", help="what it is called when it is cited")
     export.add_argument("--author", action="append", default=[], help="who made it; may be given repeatedly")
     export.add_argument("--license", help="an SPDX name such as CC-BY-4.0, or an address")
-    export.add_argument("--quiet", action="store_true", help="show no progress, and say nothing")
+    export.add_argument("--quiet", action="store_true", help=_QUIET)
     export.set_defaults(run=_run_export)
 
 
@@ -214,6 +238,14 @@ def _limit(text: str) -> Retention:
         return parse_retention(text)
     except ValueError:
         return Retention()
+
+
+def _told(
+    options: argparse.Namespace, folders: Sequence[Path], *, times: int = 1
+) -> AbstractContextManager[Callable[[int], object]]:
+    """Give what counts the bytes of recordings that have been read, so many times."""
+    total = sum(expanded_bytes(path) for folder in folders for path in segments(folder).values())
+    return bar_in_terminal(options.command, times * total, quiet=options.quiet)
 
 
 def _run_record(options: argparse.Namespace) -> None:
@@ -266,14 +298,19 @@ def _run_cut(options: argparse.Namespace) -> None:
     start_ns, end_ns = _nanoseconds("start", options.start), _nanoseconds("end", options.end)
     if start_ns is not None and end_ns is not None and start_ns >= end_ns:
         raise ValueError(f"start={options.start!r} is not before end={options.end!r}")
-    spliced = cut(options.recording, options.output, start_ns=start_ns, end_ns=end_ns)
-    print(f"{options.output} has {spliced.text()}")
+    with _told(options, [options.recording], times=2) as advance:
+        spliced = cut(options.recording, options.output, start_ns=start_ns, end_ns=end_ns, advance=advance)
+    if not options.quiet:
+        print(f"{options.output} has {spliced.text()}")
 
 
 def _run_merge(options: argparse.Namespace) -> None:
     from chaosnb.store.splicing import merge
 
-    print(f"{options.output} has {merge(options.recordings, options.output).text()}")
+    with _told(options, options.recordings, times=2) as advance:
+        spliced = merge(options.recordings, options.output, advance=advance)
+    if not options.quiet:
+        print(f"{options.output} has {spliced.text()}")
 
 
 def _run_export(options: argparse.Namespace) -> None:
@@ -303,17 +340,23 @@ def _run_export(options: argparse.Namespace) -> None:
 def _run_info(options: argparse.Namespace) -> None:
     from chaosnb.store.inspection import inspect
 
-    print(inspect(options.recording).text())
+    with _told(options, [options.recording]) as advance:
+        summary = inspect(options.recording, advance=advance)
+    print(summary.text())
 
 
 def _run_verify(options: argparse.Namespace) -> None:
     from chaosnb.store.inspection import inspect
 
-    summary = inspect(options.recording)
+    with _told(options, [options.recording]) as advance:
+        summary = inspect(options.recording, advance=advance)
     if summary.damage is not None:
         raise SystemExit(f"chaosnb: {summary.damage}")
     torn = f"; {summary.torn_bytes:,} bytes at its end are no whole record" if summary.torn_bytes else ""
-    print(f"{options.recording} is whole: {summary.frames:,} messages in {summary.records:,} records{torn}")
+    if not options.quiet:
+        print(
+            f"{options.recording} is whole: {summary.frames:,} messages in {summary.records:,} records{torn}"
+        )
 
 
 def _run_repair(options: argparse.Namespace) -> None:
@@ -321,7 +364,10 @@ def _run_repair(options: argparse.Namespace) -> None:
 
     name = options.recording.name
     target = options.output or options.recording.with_name(f"{name.removesuffix('.chaos')}.mended.chaos")
-    mended = mend(options.recording, target)
+    with _told(options, [options.recording]) as advance:
+        mended = mend(options.recording, target, advance=advance)
+    if options.quiet:
+        return
     for place in mended.places:
         print(f"damaged at {place}")
     print(f"{target} has {mended.kept:,} records; {mended.lost:,} {'is' if mended.lost == 1 else 'are'} lost")

@@ -67,8 +67,8 @@ class CredentialsError(ChaosnbError):
         super().__init__(
             f"the node refused this identity: {printable(code, _MOST_WORDS)}: "
             f"{printable(message, _MOST_WORDS)}. The stream has ended. Check the key "
-            "(CHAOSNB_PRIVATE_KEY or identity=) and this machine's clock (a signature older than five "
-            "minutes is refused), then open a new stream."
+            "(CHAOSNB_PRIVATE_KEY, or identity= in Python) and this machine's clock (a signature older than "
+            "five minutes is refused), then begin anew."
         )
 
 
@@ -217,8 +217,8 @@ class ExportError(ChaosnbError):
         self.table = table
         self.reason = reason
         super().__init__(
-            f"{table!r} could not be exported: {reason}. Nothing half-written is left, and what was received "
-            "is still in memory."
+            f"{table!r} could not be exported: {reason}. Nothing half-written is left, and what was to be "
+            "exported is as it was."
         )
 
 

@@ -75,6 +75,7 @@ def test_the_record_command_records_until_it_is_told_to_stop(tmp_path: Path) -> 
     [
         (["devnet", "--topics", "bloks"], "the topics are 'blocks'"),
         (["ftp://node"], "is no node's address"),
+        (["ws://example.org"], "Use wss://, or say --allow-insecure where you trust"),
         (["devnet", "--max-size", "7d"], "no size"),
         (["devnet", "--max-age", "much"], "no age"),
         (["ws://127.0.0.1:9", "-o", "README.md"], "there is a file of that name"),
@@ -186,6 +187,38 @@ def test_a_taken_port_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) ->
     error = capsys.readouterr().err
     assert error.startswith("chaosnb: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("devnet --port 99999", "(--port 0 finds a free one)"),
+        ("devnet --port 0 --host example.org", "--host 'example.org' is not loopback"),
+        ("export {run} -o x.csv", "the format by --format. For"),
+        ("export {run} -o x --license mine/yours", "--license 'mine/yours' is neither"),
+        ("export {run} -o x --start noon", "--start 'noon' is not a time"),
+        (
+            "cut {run} -o x --start 2026-01-02 --end 2026-01-01",
+            "--start '2026-01-02' is not before --end",
+        ),
+    ],
+)
+def test_an_error_names_the_options_of_its_command(
+    command: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And not the arguments that they are in Python."""
+    monkeypatch.chdir(tmp_path)
+    with chaosnb.stream("network", url="devnet", record="run.chaos") as s:
+        s.wait(events=3, timeout=30)
+    with pytest.raises(SystemExit) as caught:
+        main(command.format(run="run.chaos").split())
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"run.chaos"}
 
 
 def test_wrong_faults_are_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -255,7 +255,7 @@ def test_a_full_disk_is_one_clear_error_and_the_stream_goes_on(tmp_path: Path) -
     assert lines[len(FORMATS) :] == ["live True"] * len(FORMATS)
     for line in lines[: len(FORMATS)]:
         assert "File too large; make room there, or export to a folder on another disk." in line
-        assert line.endswith("still in memory. []")
+        assert line.endswith("what was to be exported is as it was. []")
 
 
 def test_a_folder_that_cannot_be_made_is_an_export_error(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from chaosnb.protocol.events import Frame
 from chaosnb.store.inspection import inspect, mend
 from chaosnb.store.journal import JournalReader, Record, decode_frames, decode_note
 from chaosnb.store.recorder import Recorder
-from chaosnb.store.segments import segment_path, segments
+from chaosnb.store.segments import expanded_bytes, segment_path, segments
+from chaosnb.store.splicing import cut, merge
 
 SECOND = 1_000_000_000
 
@@ -58,6 +59,49 @@ def test_a_summary_says_what_is_in_a_recording(tmp_path: Path, capsys: pytest.Ca
     assert said[2] == "from 1970-01-01T00:00:00.000Z to 1970-01-01T00:01:39.000Z, in 1 run"
     main(["verify", str(folder)])
     assert "is whole: 100 messages" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "repair", "cut", "merge"])
+def test_what_takes_long_shows_how_far_it_is_in_a_terminal(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Segment by segment, unless it is soon over, to be quiet, or nobody looks on."""
+    record(tmp_path / "run.chaos", 100, segment_bytes=2_000)
+    call = [command, str(tmp_path / "run.chaos")]
+
+    def shown(*more: str) -> str:
+        output = tmp_path / f"{len(list(tmp_path.iterdir()))}.chaos"
+        main([*call, *more, *(() if command in ("info", "verify") else ("-o", str(output)))])
+        said = capsys.readouterr()
+        assert bool(said.out) == (command == "info" or "--quiet" not in more)
+        return said.err
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert shown() == ""
+    monkeypatch.setattr("chaosnb.notebook.progress._SHOWN_AFTER_S", 0.0)
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+    assert f"{command}: 100%" in shown()
+    assert shown("--quiet") == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
+    assert shown() == ""
+
+
+def test_progress_comes_to_the_whole_and_no_further(tmp_path: Path) -> None:
+    """What each reader says that it has done adds up to what there is."""
+    folder = tmp_path / "run.chaos"
+    record(folder, 100, segment_bytes=2_000)
+    whole = sum(map(expanded_bytes, segments(folder).values()))
+    steps: list[int] = []
+    for times, work in (
+        (1, lambda: inspect(folder, advance=steps.append)),
+        (1, lambda: mend(folder, tmp_path / "mended.chaos", advance=steps.append)),
+        (2, lambda: cut(folder, tmp_path / "cut.chaos", advance=steps.append)),
+        (2, lambda: merge([folder], tmp_path / "merged.chaos", advance=steps.append)),
+    ):
+        steps.clear()
+        work()
+        assert len(steps) == times * len(segments(folder)) > times
+        assert sum(steps) == times * whole
 
 
 def test_a_torn_end_is_told_and_is_no_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

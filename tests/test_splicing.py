@@ -257,8 +257,8 @@ def test_a_part_is_cut_on_the_command_line(tmp_path: Path, capsys: pytest.Captur
         with pytest.raises(SystemExit):
             main([*command[:-1], str(tmp_path / "new"), *wrong])
     said = capsys.readouterr().err
-    assert "start='soon' is not a time" in said
-    assert "is not before end='1970-01-01'" in said
+    assert "--start 'soon' is not a time" in said
+    assert "is not before --end '1970-01-01'" in said
 
 
 def test_a_recording_is_exported_on_the_command_line(

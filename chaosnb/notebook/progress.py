@@ -9,17 +9,18 @@ import importlib
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from chaosnb.notebook.kernel import has_kernel
 from chaosnb.runtime import wait_until
 
-__all__ = ["wait_with_progress"]
+__all__ = ["bar_in_terminal", "wait_with_progress"]
 
 _SHOWN_AFTER_S: Final = 2.0
 _PLAIN_EVERY_S: Final = 5.0
+_FORM: Final = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
 
 
 def wait_with_progress(
@@ -49,6 +50,27 @@ def wait_with_progress(
         bar.close()
 
 
+@contextmanager
+def bar_in_terminal(title: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[int], object]]:
+    """Give what counts how much of a total is done with, in a bar where that takes over two seconds.
+
+    Where standard error is no terminal nothing is shown.
+
+    Examples
+    --------
+    >>> with bar_in_terminal("verify", 2_000) as advance:
+    ...     advance(1_500)
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    tqdm = importlib.import_module("tqdm.auto").tqdm
+    with tqdm(total=total, desc=title, bar_format=_FORM, delay=_SHOWN_AFTER_S) as bar:
+        # There may be more meanwhile.
+        yield lambda count: bar.update(min(count, total - bar.n))
+        bar.update(total - bar.n)
+
+
 class _Bar:
     def __init__(self, title: str) -> None:
         self._title = title
@@ -59,7 +81,7 @@ class _Bar:
             return
         with suppress(ImportError):
             tqdm = importlib.import_module("tqdm.auto").tqdm
-            self._bar = tqdm(total=100, desc=title, bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}")
+            self._bar = tqdm(total=100, desc=title, bar_format=_FORM)
 
     def show(self, share: float) -> None:
         percent = round(100 * share)

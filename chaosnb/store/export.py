@@ -97,7 +97,7 @@ def check_folder(folder: Path, how: Format) -> None:
     if folder.suffix.lstrip(".") in FORMATS:
         raise ValueError(
             f"{str(folder)!r} looks like a file, but an export is a folder with a file a table: name a "
-            "folder, and the format by format=. For one table use pandas: s.block_validation.to_csv(...)"
+            "folder, and the format by format=. For one table there is pandas, with to_csv() and its like"
         )
     if is_recording(folder):
         raise ExportError(

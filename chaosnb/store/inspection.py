@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,7 @@ from chaosnb.store.journal import (
 )
 from chaosnb.store.segments import (
     compress,
+    expanded_bytes,
     folder_bytes,
     new_recording,
     open_segment,
@@ -119,15 +120,15 @@ class Mended(Struct, frozen=True):
     places: list[str]
 
 
-def inspect(folder: Path) -> Summary:
-    """Read all of a recording.
+def inspect(folder: Path, *, advance: Callable[[int], object] = lambda size: None) -> Summary:
+    """Read all of a recording; `advance` is told the length of each segment that has been read.
 
     Raises
     ------
     RecordingError
         If there is none.
     """
-    reader = JournalReader(folder)
+    reader = JournalReader(folder, advance=advance)
     counts: Counter[str] = Counter()
     opened: Opened | None = None
     topics: tuple[str, ...] = ()
@@ -179,11 +180,11 @@ def inspect(folder: Path) -> Summary:
     )
 
 
-def mend(folder: Path, target: Path) -> Mended:
+def mend(folder: Path, target: Path, *, advance: Callable[[int], object] = lambda size: None) -> Mended:
     """Copy all records that are whole into a new recording; what is missing between them becomes a `Hole`.
 
     The recording itself is not changed. How many messages a lost record held, nothing can tell: the hole
-    counts it as one.
+    counts it as one. `advance` is told the length of each segment that has been copied.
 
     Raises
     ------
@@ -191,10 +192,10 @@ def mend(folder: Path, target: Path) -> Mended:
         If nothing is whole, or the copy cannot be written.
     """
     with new_recording(target) as part:
-        return _copy(folder, part)
+        return _copy(folder, part, advance)
 
 
-def _copy(folder: Path, target: Path) -> Mended:
+def _copy(folder: Path, target: Path, advance: Callable[[int], object]) -> Mended:
     recording = uuid.uuid4().hex
     seed = seed_of(recording)
     opened = _any_opened(folder)
@@ -237,8 +238,10 @@ def _copy(folder: Path, target: Path) -> Mended:
                 if isinstance(note, Simulated):
                     opened = msgspec.structs.replace(opened, simulated=True)
                 put(record.kind, record.at_ns, record.raw)
-    for path in paths[:-1]:
-        compress(path)
+        if segment > 1:
+            # One after the other, so that they never lie there expanded together.
+            compress(paths[-2])
+        advance(expanded_bytes(path))
     return Mended(number, lost, places)
 
 

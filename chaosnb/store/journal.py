@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -42,7 +42,7 @@ from chaosnb.errors import RecordingDamagedError, RecordingError
 from chaosnb.ingest.intake import ClockSet, Hole, Incident, LinkLost, Note, Simulated, TopicsSet
 from chaosnb.protocol.events import Frame, check_topics
 from chaosnb.protocol.lines import FrameLines, Piece
-from chaosnb.store.segments import SegmentBytes, open_segment, segments
+from chaosnb.store.segments import SegmentBytes, expanded_bytes, open_segment, segments
 
 __all__ = [
     "FORMAT",
@@ -223,6 +223,8 @@ class JournalReader:
     folder : Path
     first : int, optional
         The segment to begin with. None: the oldest.
+    advance : callable
+        Told the length of each segment that has been read, about.
 
     Attributes
     ----------
@@ -243,8 +245,15 @@ class JournalReader:
         If there is no recording.
     """
 
-    def __init__(self, folder: Path, *, first: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        first: int | None = None,
+        advance: Callable[[int], object] = lambda size: None,
+    ) -> None:
         self._folder = folder
+        self._advance = advance
         found = segments(folder)
         if not found:
             is_export = (folder / "datapackage.json").exists()
@@ -269,6 +278,8 @@ class JournalReader:
             following = min((n for n in segments(self._folder) if n > self.segment), default=None)
             # A segment that has a successor is complete, so that it is to be read after one was seen.
             yield from self._read_segment(final=following is not None)
+            if (path := segments(self._folder).get(self.segment)) is not None:
+                self._advance(expanded_bytes(path))
             if following is None:
                 return
             self.segment, self.offset = following, 0

@@ -24,7 +24,7 @@ from chaosnb.protocol.signing import Identity
 from chaosnb.store.journal import JournalReader, Opened, Record, decode_note, frame_lines
 from chaosnb.store.places import Place, Start, is_simulated, start_of
 from chaosnb.store.playhead import Playhead
-from chaosnb.store.segments import SEGMENT_BYTES, segments
+from chaosnb.store.segments import expanded_bytes, segments
 
 __all__ = ["Replay"]
 
@@ -154,14 +154,10 @@ class Replay(Link):
         """How much of it has been read, from 0 to 1; about."""
         if self.ended:
             return 1.0
-        found = segments(self._folder)
-        sizes = {number: path.stat().st_size for number, path in found.items() if path.exists()}
-        done = sum(size for number, size in sizes.items() if number < self._reader.segment)
-        now = sizes.get(self._reader.segment, 0)
-        if now and found[self._reader.segment].suffix == ".zst":
-            # Where it is in the file is not known, but how long it is once expanded, about.
-            now = round(now * min(1, self._reader.offset / SEGMENT_BYTES))
-        return (done + min(now, self._reader.offset)) / max(1, sum(sizes.values()))
+        lengths = {number: expanded_bytes(path) for number, path in segments(self._folder).items()}
+        done = sum(length for number, length in lengths.items() if number < self._reader.segment)
+        now = min(lengths.get(self._reader.segment, 0), self._reader.offset)
+        return (done + now) / max(1, sum(lengths.values()))
 
     def now_ns(self) -> int:
         """Return the recorder's clock, at what was read last."""

@@ -7,7 +7,7 @@ known to when they are merged, and no hole is taken to be between them.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -83,7 +83,14 @@ class _Survey(NamedTuple):
     torn_bytes: int
 
 
-def cut(folder: Path, target: Path, *, start_ns: int | None = None, end_ns: int | None = None) -> Spliced:
+def cut(
+    folder: Path,
+    target: Path,
+    *,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    advance: Callable[[int], object] = lambda size: None,
+) -> Spliced:
     """Copy what arrived in a span into a new recording, whose replay is that of this one in that span.
 
     Parameters
@@ -91,6 +98,8 @@ def cut(folder: Path, target: Path, *, start_ns: int | None = None, end_ns: int 
     folder, target : Path
     start_ns, end_ns : int, optional
         Arrival, in nanoseconds since the epoch, the end excluded. None: from its beginning, to its end.
+    advance : callable
+        Told the length of each segment that has been read, which happens twice.
 
     Raises
     ------
@@ -99,11 +108,11 @@ def cut(folder: Path, target: Path, *, start_ns: int | None = None, end_ns: int 
     RecordingDamagedError
         If it is damaged.
     """
-    survey = _survey(folder)
+    survey = _survey(folder, advance)
     start = start_of(folder, at_ns=start_ns)
     end = None if end_ns is None else place_of_time(folder, end_ns)
     with new_recording(target) as part, _Copy(part, survey.head.recording, start.opened) as copy:
-        for record in _between(folder, start.segment, start.place, end):
+        for record in _between(folder, advance, start.segment, start.place, end):
             copy.add(record)
         if copy.first_ns is None:
             raise RecordingError(
@@ -114,10 +123,13 @@ def cut(folder: Path, target: Path, *, start_ns: int | None = None, end_ns: int 
     return Spliced(copy.frames, survey.frames, copy.first_ns, copy.last_ns, survey.torn_bytes)
 
 
-def merge(folders: Sequence[Path], target: Path) -> Spliced:
+def merge(
+    folders: Sequence[Path], target: Path, *, advance: Callable[[int], object] = lambda size: None
+) -> Spliced:
     """Copy recordings of one node into a new one, the earliest first.
 
     Where one does not go on where the one before ended, the replay has a gap (``unrecorded``) between them.
+    `advance` is told the length of each segment that has been read, which happens twice.
 
     Raises
     ------
@@ -131,7 +143,9 @@ def merge(folders: Sequence[Path], target: Path) -> Spliced:
     """
     if not folders:
         raise ValueError("merge() takes one recording at least, such as [Path('monday.chaos')]")
-    surveys = sorted(map(_survey, folders), key=lambda survey: (survey.first_ns, survey.first))
+    surveys = sorted(
+        (_survey(folder, advance) for folder in folders), key=lambda survey: (survey.first_ns, survey.first)
+    )
     holes = []
     for before, after in pairwise(surveys):
         _check_order(before, after)
@@ -144,7 +158,7 @@ def merge(folders: Sequence[Path], target: Path) -> Spliced:
     ):
         for place, survey in enumerate(surveys):
             must_open = place > 0 and not _goes_on(surveys[place - 1], survey)
-            for record in _between(survey.folder):
+            for record in _between(survey.folder, advance):
                 if must_open and record.kind not in "mo":
                     opened = msgspec.structs.replace(survey.head.opened, at_ns=record.at_ns, cut_bytes=0)
                     kind, raw = encode_note(opened)
@@ -161,9 +175,9 @@ def merge(folders: Sequence[Path], target: Path) -> Spliced:
     )
 
 
-def _survey(folder: Path) -> _Survey:
+def _survey(folder: Path, advance: Callable[[int], object]) -> _Survey:
     """Read all of a recording."""
-    reader = JournalReader(folder)
+    reader = JournalReader(folder, advance=advance)
     head: SegmentHead | None = None
     first = count = last_ns = 0
     first_ns: int | None = None
@@ -179,10 +193,14 @@ def _survey(folder: Path) -> _Survey:
 
 
 def _between(
-    folder: Path, segment: int | None = None, start: Place = _BEGINNING, end: Place | None = None
+    folder: Path,
+    advance: Callable[[int], object],
+    segment: int | None = None,
+    start: Place = _BEGINNING,
+    end: Place | None = None,
 ) -> Iterator[Record]:
     """Give the records between two places; of a batch in which one lies, its part."""
-    for record in JournalReader(folder, first=segment).read():
+    for record in JournalReader(folder, first=segment, advance=advance).read():
         if record.number < start.record:
             continue
         first = start.frame if record.number == start.record else 0
