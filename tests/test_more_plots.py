@@ -127,6 +127,8 @@ def test_a_plot_that_does_not_exist_is_refused(stream: chaosnb.Stream) -> None:
         stream.dashboard(plots=["tps", "aproval"])
     with pytest.raises(ValueError, match=r"no plot \['tps'\] .*: choose from 'tps'"):
         stream.plot(["tps"])
+    with pytest.raises(ValueError, match="no plot 5: choose from 'tps'"):
+        stream.dashboard(plots=5)
     assert set(widgets.Widget.get_manager_state()["state"]) == before
 
 

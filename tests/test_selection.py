@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,6 +100,26 @@ def test_nobody_chosen_has_the_columns_of_all(stream: chaosnb.Stream, name: str)
 def test_an_aggregate_that_does_not_exist_is_refused(stream: chaosnb.Stream) -> None:
     with pytest.raises(ValueError, match="'decisions'"):
         stream.aggregate("votes", agents="a")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"window_s": -5}, {"window_s": "5min"}, {"points": "x"}, {"resolution_s": float("nan")}]
+)
+@pytest.mark.parametrize("agents", [(), ("nobody",)])
+def test_a_span_that_is_none_is_refused(
+    stream: chaosnb.Stream, agents: tuple[str, ...], wrong: dict[str, Any]
+) -> None:
+    """Whoever is chosen; the message says what was given."""
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=re.escape(f"{name}={value!r} is not possible")):
+        stream.aggregate("decisions", agents=agents, **wrong)
+
+
+def test_names_are_a_list_or_one_or_none() -> None:
+    """None is all, as elsewhere."""
+    assert Selection.of(None, None) == Selection()
+    with pytest.raises(TypeError, match="personalities= takes a name, or a list of names, and not 5"):
+        Selection.of("a", 5)  # type: ignore[arg-type]
 
 
 def test_a_resolution_is_coarsened_before_it_floods() -> None:

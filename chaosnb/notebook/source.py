@@ -69,7 +69,7 @@ def check_plots(plots: str | Iterable[str]) -> tuple[str, ...]:
     >>> check_plots(["lag", "tps", "lag"])
     ('lag', 'tps')
     """
-    names = (plots,) if isinstance(plots, str) else tuple(plots)
+    names = (plots,) if isinstance(plots, str) or not isinstance(plots, Iterable) else tuple(plots)
     for name in names:
         if not isinstance(name, str) or name not in PLOTS:
             near = did_you_mean(str(name), PLOTS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -231,7 +231,7 @@ class Aggregates:
         Raises
         ------
         ValueError
-            If there is no such aggregate.
+            If there is no such aggregate, or a number is negative or none.
         """
         return as_frame(self.arrays(name, window_s=window_s, points=points, resolution_s=resolution_s))
 
@@ -278,6 +278,7 @@ class Aggregates:
             return dict(self._personalities)
 
     def _span(self, window_s: float | None, points: int, resolution_s: float | None) -> Span:
+        _check_numbers(window_s=window_s, points=points, resolution_s=resolution_s)
         if self._pending:
             self._flush()
         first, last = self._oldest or 0, self._newest[1]
@@ -325,6 +326,12 @@ class Aggregates:
         with suppress(KeyError):
             return look_up(self._personalities, ids) == tuple(personalities)
         return False
+
+
+def _check_numbers(**settings: float | None) -> None:
+    for name, value in settings.items():
+        if value is not None and not (isinstance(value, SupportsFloat) and 0 <= value < float("inf")):
+            raise ValueError(f"{name}={value!r} is not possible: choose a number such as 600, or None")
 
 
 def _after(batch: Batch, seen: dict[str, int]) -> Batch:

@@ -51,16 +51,20 @@ class Selection(Struct, frozen=True):
     personalities: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, agents: str | Iterable[str], personalities: str | Iterable[str]) -> Selection:
-        """Choose by names, or by one name.
+    def of(cls, agents: str | Iterable[str] | None, personalities: str | Iterable[str] | None) -> Selection:
+        """Choose by names, or by one name; None chooses all.
+
+        Raises
+        ------
+        TypeError
+            If it is neither.
 
         Examples
         --------
         >>> Selection.of("a", ["lawful"])
         Selection(agents=('a',), personalities=('lawful',))
         """
-        one_or_more = (agents, personalities)
-        return cls(*((names,) if isinstance(names, str) else tuple(names) for names in one_or_more))
+        return cls(_names("agents", agents), _names("personalities", personalities))
 
     def __bool__(self) -> bool:
         return bool(self.agents or self.personalities)
@@ -77,6 +81,14 @@ class Selection(Struct, frozen=True):
             return set(self.agents) if self.agents else None
         of_kind = {agent for agent, kind in personalities.items() if kind in self.personalities}
         return of_kind & set(self.agents) if self.agents else of_kind
+
+
+def _names(what: str, names: str | Iterable[str] | None) -> tuple[str, ...]:
+    if names is None or isinstance(names, str):
+        return () if names is None else (names,)
+    if not isinstance(names, Iterable):
+        raise TypeError(f"{what}= takes a name, or a list of names, and not {names!r}")
+    return tuple(names)
 
 
 def selected(
