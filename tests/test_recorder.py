@@ -153,6 +153,28 @@ def test_a_full_disk_is_said_and_the_hole_is_in_the_recording(tmp_path: Path, ro
     assert (writer.frames_written, writer.frames_lost) == (2, 4)
 
 
+def test_what_could_not_be_cut_is_cut_before_anything_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails in the midst of a record, and then to take its beginning back, leaves no damage."""
+    folder, disk, now_s = tmp_path / "run.chaos", Disk(), [0.0]
+    writer = recorder(folder, write=disk.write, monotonic=lambda: now_s[0])
+    writer.frames([frame(0)])
+
+    def fail(_file: int, _size: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "ftruncate", fail)
+        disk.room = 20
+        writer.frames([frame(1)])
+    disk.room, now_s[0] = None, 5.0
+    writer.frames([frame(2)])
+    writer.close()
+    assert frames_of(folder) == [frame(0), frame(2)]
+    assert notes_of(folder)[1:] == [Hole(1, 1, 1)]
+
+
 def test_a_recording_stays_where_it_is_when_the_working_folder_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +226,28 @@ def test_a_recording_that_somebody_removes_is_said_to_be_gone(
         time.sleep(0.005)
     assert "its file was removed" in str(writer.news())
     assert writer.news() is None
+    writer.close()
+
+
+def test_a_recording_removed_while_a_segment_is_compressed_is_said_to_be_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that brings it to disk goes on."""
+    folder = tmp_path / "run.chaos"
+
+    def compress(_path: Path) -> None:
+        shutil.rmtree(folder)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr("chaosnb.store.recorder._SYNC_S", 0.01)
+    monkeypatch.setattr("chaosnb.store.recorder.compress", compress)
+    writer = recorder(folder, segment_bytes=500)
+    for number in range(30):
+        writer.frames([frame(number)])
+    deadline = time.monotonic() + 10
+    while "its file was removed" not in str(writer.news()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
     writer.close()
 
 

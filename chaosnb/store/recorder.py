@@ -126,17 +126,16 @@ class Recorder:
         self._waiting: deque[Note] = deque()
         self._retry_at_s = 0.0
         self._lock = threading.Lock()
-        self._dirty = False
+        self._dirty = self._torn = False
         self._complete: deque[Path] = deque()
         self._wake = threading.Event()
         self._file = -1
-        versions = {"chaosnb": version, "python": platform.python_version()}
         self._opened = Opened(
             source=source,
             simulated=simulated,
             topics=tuple(topics),
             lateness_s=lateness_s,
-            versions=versions,
+            versions={"chaosnb": version, "python": platform.python_version()},
             at_ns=wall_ns(),
         )
         self._folder_file, made = lock_folder(self.folder)
@@ -232,6 +231,8 @@ class Recorder:
         return True
 
     def _append(self, kind: str, at_ns: int, raw: bytes) -> None:
+        if self._torn:
+            self._cut()
         if self._size >= self._segment_bytes:
             self._rotate()
         self._put(kind, at_ns, raw)
@@ -243,12 +244,17 @@ class Recorder:
             while written < len(data):
                 written += self._write(self._file, data[written:])
         except OSError:
-            # This needs no room.
-            os.ftruncate(self._file, self._size)
+            self._cut()
             raise
         self._number += 1
         self._size += len(data)
         self._dirty = True
+
+    def _cut(self) -> None:
+        """Take away what is no whole record, before anything comes behind it; it needs no room."""
+        self._torn = True
+        os.ftruncate(self._file, self._size)
+        self._torn = False
 
     def _fail(self, error: OSError) -> None:
         self._retry_at_s = self._monotonic() + _RETRY_S
@@ -330,7 +336,7 @@ class Recorder:
             self._put("m", self._wall_ns(), msgspec.json.encode(head))
         except OSError:
             with self._lock:
-                self._file, self._size = old, old_size
+                self._file, self._size, self._torn = old, old_size, False
             os.close(file)
             path.unlink()
             raise
@@ -383,8 +389,9 @@ class Recorder:
             # No room for it: it stays as it is, and is tried again with the next recording.
             with suppress(OSError):
                 compress(path)
-            # The age of a file is by the system's own clock.
-            forget(self.folder, self._max_bytes, self._max_age_s, time.time())
+            # All may be gone. The age of a file is by the system's own clock.
+            with suppress(OSError, RecordingError):
+                forget(self.folder, self._max_bytes, self._max_age_s, time.time())
 
     def _release(self) -> None:
         file, self._file = self._file, -1
