@@ -127,6 +127,24 @@ def test_movers_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     assert dict(zip(told["reason"], told["updates"], strict=True)) == {"": 1, "x": 1, "…": 2}
 
 
+@pytest.mark.parametrize("asked_first", [True, False])
+def test_a_clock_that_is_far_off_moves_no_consensus(asked_first: bool) -> None:
+    """Neither a block nor a vote of another year makes what is still open older than the feed."""
+    capture, session = Capture(), new_session()
+    if asked_first:
+        tallied(capture, "consensus")
+    stamps = [format_timestamp(START_US + second * 1_000_000) for second in (0, 1, 9, 10**9, 10**9)]
+    made = [
+        ev.BlockProposal(name, "", 1, ev.Producer("a1", "00"), (), meme, stamp)
+        for name, stamp in zip("ghif", stamps, strict=False)
+    ]
+    capture.accept(
+        batch_of([*made, ev.BlockValidation("z", ev.Agent("a1", "a"), "other", "", stamps[4])], session)
+    )
+    found = tallied(capture, "consensus")
+    assert dict(zip(found["block_hash"], found["consensus_time_s"], strict=True)) == {"g": 9, "h": 8, "i": 0}
+
+
 def test_votes_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of agents that a node makes up, and those on old blocks, whose count stays."""
     monkeypatch.setattr("chaosnb.tables.tallies._MOST_AGENTS", 3)

@@ -90,10 +90,13 @@ class Tallies:
         self._votes = 0
         self._judged_for = 0
         self._newest_us = 0
+        self._feed_us: int | None = None  # the newest event time that is believed
         self._movers: Movers | None = None
 
     def update(self, batch: Batch) -> None:
         """Enter the votes, blocks and scores of a batch, if anybody has asked for them yet."""
+        if batch.newest_us is not None:
+            self._feed_us = batch.newest_us
         if self._movers is not None:
             with self._lock:
                 self._movers.update(batch)
@@ -137,7 +140,8 @@ class Tallies:
         pandas.DataFrame
             approval: as `chaosnb.analysis.approval_rate` by personality, without the interval.
             outcomes: as `chaosnb.analysis.block_outcomes`.
-            consensus: as `chaosnb.analysis.consensus_time`.
+            consensus: as `chaosnb.analysis.consensus_time`; what is dated over an hour ahead of the feed is
+            left out until the feed comes there.
             movers: as `chaosnb.analysis.reputation_movers`.
 
         Raises
@@ -261,12 +265,14 @@ class Tallies:
     def _consensus(self, producers: set[str] | None) -> pd.DataFrame:
         rows = []
         nothing = _Ballot()
+        feed_us = self._newest_us if self._feed_us is None else self._feed_us
+        now_us = min(self._newest_us, feed_us)
         for block, (t_us, _, height, producer) in self._blocks.items():
-            if producers is not None and producer not in producers:
+            if t_us > feed_us or (producers is not None and producer not in producers):
                 continue
             verdict = self._verdict(self._ballots.get(block, nothing))
             open_ = verdict.outcome == "undecided"
-            until_us = self._newest_us if open_ else verdict.since_us
+            until_us = now_us if open_ else verdict.since_us
             rows.append((block, height, t_us, verdict.outcome, max(until_us - t_us, 0) / 1e6, int(open_)))
         rows.sort(key=lambda row: (row[2], row[0]))
         kinds = {"block_hash": "str", "height": "int64", "time": "time", "outcome": "str"}
