@@ -33,7 +33,7 @@ import json, os, time
 import pandas as pd
 import chaosnb
 s = chaosnb.stream(["blocks", "consensus", "network", "social"], url="{url}")
-s.wait(until=lambda s: s.status.lag_s is not None and s.status.lag_s < 1, timeout=120)
+s.wait(until=lambda s: s.received >= {past}, timeout=120)
 with open("pid", "w") as file:
     file.write(str(os.getpid()))
 """
@@ -136,16 +136,19 @@ def _session(rate: int, past_s: int, cells: list[str]) -> Iterator[Session]:
         root.mkdir()
         try:
             with run_lab(home, root) as lab, open_browser() as browser:
-                yield _opened(lab, browser.new_page(viewport={"width": 1400, "height": 1000}), url, cells)
+                page = browser.new_page(viewport={"width": 1400, "height": 1000})
+                # All that was before, but for what is on its way.
+                cells = [_CONNECT.format(url=url, past=round(rate * past_s * 0.98)), _SHOW, *cells]
+                yield _opened(lab, page, cells)
         finally:
             feed.kill()
 
 
-def _opened(lab: Lab, page: Any, url: str, cells: list[str]) -> Session:
+def _opened(lab: Lab, page: Any, cells: list[str]) -> Session:
     book = Notebook(page, lab)
     session = Session(book, lab.root)
     session.listen()
-    book.open(lab.write("bench.ipynb", _CONNECT.format(url=url), _SHOW, *cells))
+    book.open(lab.write("bench.ipynb", *cells))
     book.run_next()
     book.wait_idle(150)
     return session

@@ -45,8 +45,8 @@ class Page:
         message = json.loads(json.dumps(message, allow_nan=False))
         self.sizes.append(len(json.dumps(message)) + sum(map(len, buffers)))
         if message["kind"] == "plotly":
-            self.kinds.append("plotly")
-            self.library = buffers[0]
+            self.kinds.append("plotly" if buffers else "no plotly")
+            self.library = buffers[0] if buffers else self.library
             return
         for frame, values in zip(message["frames"], buffers, strict=True):
             self.others.get(frame["plot"], self).draw(frame, values)
@@ -545,6 +545,24 @@ def test_a_page_has_plotly_js_before_the_first_plot(monkeypatch: pytest.MonkeyPa
     assert page.kinds.count("plotly") == 1
     assert page.library == library()
     assert found[0].closed
+
+
+def test_what_came_unasked_comes_again_only_where_the_page_says_that_it_did_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A question that waited for the end of a cell is answered with whether it still holds."""
+    monkeypatch.setattr("chaosnb.notebook.live_plot.has_kernel", lambda: True)
+    monkeypatch.setattr("chaosnb.notebook.live_plot.OFFER", Offer())
+    clock = Clock()
+    plot, page = wired(clock)
+    plot.push(sine(0))
+    clock.now_s += 3
+    plot.push(sine(1))
+    assert page.kinds.count("plotly") == 1
+    says(plot, kind="ready", plotly=True)
+    assert page.kinds[-2:] == ["no plotly", "full"]
+    says(plot, kind="ready", plotly=True, again=True)
+    assert page.kinds[-2:] == ["plotly", "full"]
 
 
 def test_in_a_kernel_there_is_a_view_and_a_static_figure(monkeypatch: pytest.MonkeyPatch) -> None:

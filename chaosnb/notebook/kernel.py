@@ -57,5 +57,4 @@ def warm_up(sleep: Callable[[float], None] = time.sleep) -> threading.Thread | N
 
 
 def _load(sleep: Callable[[float], None]) -> None:
-    import_module("chaosnb.notebook.dashboard")
     import_module("chaosnb.notebook.ahead").send_ahead(sleep=sleep)

@@ -1,9 +1,9 @@
 // The page's half of LivePlot: keeps one state per model, draws it in each view, acknowledges what was drawn.
 //
-// page → kernel   {kind: "ready", plotly: bool}   send me everything (and plotly.js, if true)
+// page → kernel   {kind: "ready", plotly, again}  send me everything (and plotly.js, if true; `again` if it did not come)
 //                 {kind: "drawn", seqs, took}     plot → its frame on the screen; ms since arrival; one message for
 //                                                 all plots that were drawn together
-// kernel → page   {kind: "plotly"}                buffer: plotly.js, gzip
+// kernel → page   {kind: "plotly"}                buffer: plotly.js, gzip; without one, it is on its way, or lost
 //                 {kind: "frames", frames}        of this plot and others, each {plot, seq, base, order, patches, ops}:
 //                     what became of frame base (of nothing, if -1); a buffer for each holds new values, float64.
 //                     With `ask`, the page is to answer when it is drawn
@@ -121,10 +121,10 @@ function tell(model, message) {
 function listen(model, state) {
   const lib = (state.lib = library(model.get("plotly_version")));
   const wake = () => state.views.forEach((schedule) => schedule());
-  const ask = (always) => {
-    const missing = !lib.plotly && !lib.loading && !lib.error && performance.now() - lib.askedAt > ASK_LIBRARY_MS;
+  const ask = (always, again = false) => {
+    const missing = !(lib.plotly || lib.loading || lib.error) && (again || performance.now() - lib.askedAt > ASK_LIBRARY_MS);
     if (missing) lib.askedAt = performance.now();
-    if (always || missing || state.seq < 0) tell(model, { kind: "ready", plotly: missing });
+    if (always || missing || state.seq < 0) tell(model, { kind: "ready", plotly: missing, again });
   };
   const [{ takers }, number] = [family(model), model.get("number")];
   takers[number] = (frame, buffer) => {
@@ -136,7 +136,7 @@ function listen(model, state) {
     wake();
   };
   const take = (message, buffers) => {
-    if (message.kind === "plotly") load(lib, buffers[0]);
+    if (message.kind === "plotly") void (buffers.length ? load(lib, buffers[0]) : ask(false, true));
     else if (message.kind === "frames") message.frames.forEach((frame, place) => takers[frame.plot]?.(frame, buffers[place]));
   };
   // What was sent while the connection was broken is lost. A frame acknowledged again tells the kernel of it.

@@ -297,7 +297,7 @@ class LivePlot(anywidget.AnyWidget):
         # Runs in the main thread or in one of the kernel's subshells: it only notes and sends.
         kind, seqs = content.get("kind"), content.get("seqs")
         if kind == "ready":
-            self._answer(wants_library=content.get("plotly") is True)
+            self._answer(wants_library=content.get("plotly") is True, again=content.get("again") is True)
         elif kind == "drawn" and isinstance(seqs, dict):
             took = content.get("took")
             self._note(seqs, took / 1000 if isinstance(took, int | float) else None)
@@ -311,13 +311,14 @@ class LivePlot(anywidget.AnyWidget):
             parcels = [plot.acknowledge(seq, route, took_s) for plot, seq in drawn]
             self.carry(filter(None, parcels))
 
-    def _answer(self, *, wants_library: bool) -> None:
-        compressed = library() if wants_library else b""
+    def _answer(self, *, wants_library: bool, again: bool) -> None:
+        # What was asked before it came unasked may be answered after: then the page is to ask again.
+        buffers = [library()] if wants_library and (again or not OFFER.taken) else []
         with _GATE:
             if not self._shut:
                 self._hear(contextvars.copy_context())
                 if wants_library:
-                    self._post({"kind": "plotly"}, [compressed])
+                    self._post({"kind": "plotly"}, buffers)
                 self.carry([self._frame(diff(None, self._latest), base=-1)])
 
     def _hear(self, route: contextvars.Context | None) -> None:

@@ -41,14 +41,20 @@ class Offer:
     Examples
     --------
     >>> offer = Offer()
-    >>> offer.take(), offer.take()
-    (True, False)
+    >>> offer.taken, offer.take(), offer.take(), offer.taken
+    (False, True, False, True)
     """
 
     def __init__(self, every_s: float = 60.0) -> None:
         self._every_s = every_s
         self._gate = threading.Lock()
         self._taken_at = -float("inf")
+
+    @property
+    def taken(self) -> bool:
+        """Whether any caller was let through so far."""
+        with self._gate:
+            return self._taken_at > -float("inf")
 
     def take(self) -> bool:
         """Tell whether this caller may."""

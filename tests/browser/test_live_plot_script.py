@@ -132,7 +132,7 @@ def test_it_draws_what_the_kernel_has_once_a_time_and_answers_once_for_all(page:
 
     # One frame got lost.
     lost = frame(packed[0], packed[1], 61)
-    assert page.evaluate(FEED, [lost])["said"] == [[1, {"kind": "ready", "plotly": False}]]
+    assert page.evaluate(FEED, [lost])["said"] == [[1, {"kind": "ready", "plotly": False, "again": False}]]
     # The whole mends it.
     mended = page.evaluate(FEED, [frame(None, packed[2], 62)])
     assert answers(mended) == [[1, {"kind": "drawn", "seqs": {"1": 62}}]]
@@ -143,3 +143,13 @@ def test_it_draws_what_the_kernel_has_once_a_time_and_answers_once_for_all(page:
     assert answers(asked) == [[1, {"kind": "drawn", "seqs": {"1": 64}}]]
     page.evaluate("plots[0].end()")
     assert page.evaluate(FEED, [frame(packed[4], packed[5], 65)]) == {"said": [], "times": [4, 1, 1]}
+
+
+def test_it_asks_again_for_a_library_that_was_sent_before_it_listened(page: Page) -> None:
+    """Only where it has none, and loads none."""
+    sent = (
+        "(has) => { lib.plotly = has; said.length = 0; plots[0].take({ kind: 'plotly' }, []); return said; }"
+    )
+    page.evaluate("() => (globalThis.lib = globalThis.chaosnbPage.libraries['7'])")
+    assert page.evaluate(sent, None) == [[1, {"kind": "ready", "plotly": True, "again": True}]]
+    assert [content["plotly"] for _, content in page.evaluate(sent, {})] == [False]
