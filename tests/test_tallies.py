@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pandas as pd
@@ -143,6 +146,27 @@ def test_a_clock_that_is_far_off_moves_no_consensus(asked_first: bool) -> None:
     )
     found = tallied(capture, "consensus")
     assert dict(zip(found["block_hash"], found["consensus_time_s"], strict=True)) == {"g": 9, "h": 8, "i": 0}
+
+
+def test_who_asks_while_another_begins_has_all_as_well() -> None:
+    """Such as a cell while a dashboard reads what the tables hold."""
+    capture, session = Capture(), new_session()
+    stamp = format_timestamp(START_US)
+    capture.accept(batch_of([ev.BlockValidation("g", ev.Agent("a1", "a"), "approve", "", stamp)], session))
+    reading, go_on = threading.Event(), threading.Event()
+
+    def table(name: str) -> pd.DataFrame:
+        reading.set()
+        assert go_on.wait(10)
+        return capture.tables[name].snapshot()
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(capture.tallies.value, "approval", table)
+        assert reading.wait(10)
+        second = threads.submit(capture.tallies.value, "approval", table)
+        time.sleep(0.02)
+        go_on.set()
+        assert [found.result()["approve"].tolist() for found in (first, second)] == [[1], [1]]
 
 
 def test_votes_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,7 @@ class Tallies:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._beginning = threading.Lock()  # of which what updates knows nothing
         self._kept = False
         self._ballots: dict[str, _Ballot] = {}
         self._blocks: dict[str, _Made] = {}
@@ -155,10 +156,11 @@ class Tallies:
         chosen = selection.chosen(dict(known or {}))
         if name == "movers":
             return self._moved(table, chosen)
-        if not self._kept:
-            # First, so that no batch falls between: what both have is entered once.
-            self._kept = True
-            self._begin(table("block_validation"), table("block_proposal"))
+        with self._beginning:
+            if not self._kept:
+                # First, so that no batch falls between: what both have is entered once.
+                self._kept = True
+                self._begin(table("block_validation"), table("block_proposal"))
         with self._lock:
             if name == "approval":
                 return self._approval(selection)
