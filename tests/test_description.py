@@ -131,6 +131,8 @@ def test_the_description_tells_columns_units_source_window_counts_and_versions(e
         assert all(field["description"] for field in fields[name].values())
     assert fields["network_metrics"]["tps"]["unit"] == "1/s"
     assert fields["block_proposal"]["transactions"]["type"] == "array"
+    database = description(exports / "duckdb")["chaosnb"]["tables"]
+    assert {name: {f["name"]: f for f in database[name]["schema"]["fields"]} for name in database} == fields
     about = package["chaosnb"]
     assert about["simulated"] is True
     assert about["source"].startswith("ws://127.0.0.1:")

@@ -1,4 +1,8 @@
-"""DuckDB databases: one file with all tables, each column with a comment that says what it is."""
+"""DuckDB databases: one file with all tables, each column with a comment that says what it is.
+
+It is the one format without a file for each table: a query goes over all tables of a database, and over two
+databases only once one is attached to the other.
+"""
 
 from __future__ import annotations
 

@@ -305,8 +305,8 @@ class Dataset(ABC):
         folder : path
             Made if it does not exist; an earlier export in it is replaced, once all files are written.
         format : {"parquet", "feather", "csv", "jsonl", "xlsx", "duckdb"}
-            A file a table, but for DuckDB, which is one database. The last two take the extras ``excel`` and
-            ``archive``.
+            A file a table, but for DuckDB one database, so that a query joins tables as they are. The last
+            two take the extras ``excel`` and ``archive``.
         title : str, optional
             None: one that says where the data comes from, and when.
         authors : str or iterable of str

@@ -141,7 +141,11 @@ def _package(
         "checksum": f"sha256:{content.checksum}",
         "versions": versions(),
         "formulas": "defused by a leading '" if defused else "as they are",
-        "tables": {name: _about_table(name, frame) for name, frame in content.frames.items()},
+        "tables": {
+            name: _about_table(name, content.frames[name], is_alone=len(file.tables) == 1)
+            for file in files
+            for name in file.tables
+        },
     }
     package: dict[str, Any] = {
         "name": _name(content),
@@ -162,12 +166,15 @@ def _name(content: Content) -> str:
     return f"chaosnb-{content.checksum[:12]}"
 
 
-def _about_table(name: str, frame: pd.DataFrame) -> dict[str, Any]:
-    return {"rows": len(frame), "categories": categories_of(frame, SCHEMAS[name])}
+def _about_table(name: str, frame: pd.DataFrame, *, is_alone: bool) -> dict[str, Any]:
+    about = {"rows": len(frame), "categories": categories_of(frame, SCHEMAS[name])}
+    # A file with several tables is one resource, which has room for one schema.
+    return about if is_alone else {**about, "schema": _schema(SCHEMAS[name])}
 
 
 def _resource(file: WrittenFile, content: Content, format: str) -> dict[str, Any]:
     about = {
+        "description": _said(file),
         "path": file.name,
         "format": format,
         "mediatype": FORMATS[format].mediatype,
@@ -175,17 +182,26 @@ def _resource(file: WrittenFile, content: Content, format: str) -> dict[str, Any
         "hash": f"sha256:{file.sha256}",
     }
     if len(file.tables) > 1:
-        said = "; ".join(f"{name}: {SCHEMAS[name].description}" for name in file.tables)
-        return {"name": file.name.partition(".")[0], "type": "file", "description": said, **about}
+        return {"name": file.name.partition(".")[0], "type": "file", **about}
     (name,) = file.tables
-    schema, rows = SCHEMAS[name], len(content.frames[name])
-    resource = {"name": name, "description": schema.description, **about}
-    resource["schema"] = {"fields": [_field(column) for column in schema.columns], "missingValues": [""]}
+    rows = len(content.frames[name])
+    resource = {"name": name, **about, "schema": _schema(SCHEMAS[name])}
     if format == "csv":
         resource |= {"encoding": "utf-8", "dialect": {"csv": {"delimiter": ",", "quoteChar": '"'}}}
     # Frictionless reads no table but text, nor any from an empty file.
     is_read = format == "csv" or (format == "jsonl" and rows > 0)
     return {**resource, **({"type": "table", "rows": rows} if is_read else {"type": "file"})}
+
+
+def _said(file: WrittenFile) -> str:
+    """Return what is in a file, and of several tables what is in which."""
+    if len(file.tables) == 1:
+        return SCHEMAS[file.tables[0]].description
+    return " ".join(f"{name}: {SCHEMAS[name].description}" for name in file.tables)
+
+
+def _schema(schema: TableSchema) -> dict[str, Any]:
+    return {"fields": [_field(column) for column in schema.columns], "missingValues": [""]}
 
 
 def _field(column: Column) -> dict[str, Any]:
@@ -221,7 +237,7 @@ def _croissant(
                 "@type": "cr:FileObject",
                 "@id": file.name,
                 "name": file.name,
-                "description": "; ".join(SCHEMAS[name].description for name in file.tables),
+                "description": _said(file),
                 "contentUrl": file.name,
                 "contentSize": f"{file.size} B",
                 "encodingFormat": FORMATS[format].mediatype,
