@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from chaosnb import __version__
-from chaosnb.errors import ChaosnbError, RecordingError
+from chaosnb.errors import ChaosnbError, RecordingDamagedError, RecordingError
 from chaosnb.notebook.progress import bar_in_terminal
 from chaosnb.protocol.events import TOPICS
 from chaosnb.store.formats import FORMATS, require
@@ -348,10 +348,13 @@ def _run_info(options: argparse.Namespace) -> None:
 def _run_verify(options: argparse.Namespace) -> None:
     from chaosnb.store.inspection import inspect
 
-    with _told(options, [options.recording]) as advance:
-        summary = inspect(options.recording, advance=advance)
-    if summary.damage is not None:
-        raise SystemExit(f"chaosnb: {summary.damage}")
+    try:
+        with _told(options, [options.recording]) as advance:
+            summary = inspect(options.recording, advance=advance)
+        if summary.damage is not None:
+            raise summary.damage
+    except RecordingDamagedError as damage:
+        raise SystemExit(f"chaosnb: {damage}") from None
     torn = f"; {summary.torn_bytes:,} bytes at its end are no whole record" if summary.torn_bytes else ""
     if not options.quiet:
         print(

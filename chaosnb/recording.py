@@ -86,7 +86,7 @@ async def record_until(
                 await pump
         finally:
             recorder.close()
-            report(f"recorded {recorder.frames_written:,} messages in {recorder.folder}")
+            report(f"recorded {recorder.frames_written:,} messages in {recorder.folder}{_lost(recorder)}")
     finally:
         endpoint.close()
 
@@ -100,11 +100,16 @@ async def _pump(connection: Connection) -> None:
 def _line(endpoint: Endpoint, connection: Connection, recorder: Recorder, last: list[Incident]) -> str:
     line = (
         f"{endpoint.shown_url} {connection.state}: {recorder.frames_written:,} messages, "
-        f"{_size(recorder.size_bytes)} in all, {len(connection.ledger.gaps):,} gaps"
+        f"{_size(recorder.size_bytes)} in all, gaps: {len(connection.ledger.gaps):,}"
     )
+    line += _lost(recorder)
     if recorder.trouble is not None:
-        return f"{line}; {recorder.trouble}; {recorder.frames_lost:,} lost"
+        return f"{line}; {recorder.trouble}"
     return line if connection.state == "live" else f"{line}; {printable(last[0].detail)[:200]}"
+
+
+def _lost(recorder: Recorder) -> str:
+    return f"; {recorder.frames_lost:,} could not be recorded" if recorder.frames_lost else ""
 
 
 def _size(size: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -112,6 +113,31 @@ def test_a_recorder_whose_words_nobody_can_read_records_on(tmp_path: Path) -> No
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     assert chaosnb.replay(folder, quiet=True).incidents["state"].iloc[-1] == "closed"
+
+
+def test_a_recorder_says_in_the_end_what_it_could_not_record(tmp_path: Path) -> None:
+    """The disk was full; with room again, nothing else in a log would tell."""
+    folder = tmp_path / "run.chaos"
+    command = [sys.executable, "-m", "chaosnb", "record", "-o", str(folder), "--topics", "network"]
+    with (
+        chaosnb.Devnet(seed=7, rate=400) as node,
+        subprocess.Popen([*command, node.url], stderr=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stderr is not None
+        deadline = time.monotonic() + 60
+        while not (folder / "00000001.journal").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (8_000, 8_000))
+        while (folder / "00000001.journal").stat().st_size < 7_000:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read().splitlines()
+    assert re.fullmatch(
+        r"recorded [1-9]\d* messages in .*run.chaos; [1-9]\d* could not be recorded", said[-1]
+    )
 
 
 TOLD_TO_END = """

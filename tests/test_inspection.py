@@ -115,6 +115,22 @@ def test_a_torn_end_is_told_and_is_no_damage(tmp_path: Path, capsys: pytest.Capt
     assert "its writer was killed" in inspect(folder).text()
 
 
+def test_a_damaged_recording_is_told_by_the_exit_code_of_verify(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it is damaged, in its very beginning, too."""
+    record(tmp_path / "run.chaos", 5)
+    path = segment_path(tmp_path / "run.chaos", 1)
+    data = path.read_bytes()
+    for place in (5, len(data) // 2):
+        path.write_bytes(data[:place] + b"?" + data[place + 1 :])
+        with pytest.raises(SystemExit, match="damaged at byte"):
+            main(["verify", str(tmp_path / "run.chaos")])
+    with pytest.raises(SystemExit) as caught:
+        main(["verify", str(tmp_path / "none.chaos")])
+    assert caught.value.code == 2
+
+
 def test_wherever_a_byte_is_wrong_all_other_records_are_kept(tmp_path: Path) -> None:
     """One byte at each place, in the head too: the copy lacks at most the record that it is in."""
     folder = tmp_path / "run.chaos"

@@ -98,6 +98,13 @@ def test_one_writer_at_a_time_and_of_one_node(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"recording of ws://node.example/ws/v1"):
         recorder(folder, source="ws://other.example/ws/v1")
     recorder(folder).close()
+    with pytest.raises(RecordingError, match="remove it, since no message came, or choose"):
+        recorder(folder, source="ws://other.example/ws/v1")
+    writer = recorder(folder)
+    writer.frames([frame(1)])
+    writer.close()
+    with pytest.raises(RecordingError, match=r"not of ws://other.example/ws/v1; choose another name"):
+        recorder(folder, source="ws://other.example/ws/v1")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
     with pytest.raises(RecordingError, match="something else"):

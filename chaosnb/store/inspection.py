@@ -92,7 +92,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """Return it as a few lines to read."""
         simulated = " (simulated)" if self.simulated else ""
-        size = f"{self.size_bytes:,} bytes in {self.segments:,} segments"
+        size = f"{self.size_bytes:,} bytes in {self.segments:,} segment{'s' if self.segments != 1 else ''}"
         lines = [
             f"{self.opened.source}{simulated}, topics {', '.join(self.topics)}",
             f"{self.frames:,} messages in {self.records:,} records, {size}",

@@ -280,8 +280,7 @@ class Recorder:
         reader = None
         while found and reader is None:
             reader = JournalReader(self.folder, first=max(found))
-            for _ in reader.read():
-                pass
+            kinds = {record.kind for record in reader.read()}
             if reader.offset == 0:
                 # Its writer was killed while it began.
                 cut += reader.torn_bytes
@@ -290,7 +289,7 @@ class Recorder:
         if reader is None or reader.head is None:
             self._recording, self._number, number = uuid.uuid4().hex, 0, 1
         else:
-            self._check_same(reader.head.opened)
+            self._check_same(reader.head.opened, is_empty=len(found) == 1 and "f" not in kinds)
             self._recording, self._number, number = reader.head.recording, reader.number, max(found)
             cut += reader.torn_bytes
         self._seed = seed_of(self._recording)
@@ -310,19 +309,19 @@ class Recorder:
         self._complete += [path for n, path in found.items() if n != self._segment and path.suffix != ".zst"]
 
     def _leave_nothing(self, before: Container[int], made: Iterable[Path]) -> None:
-        """Remove what was not there before."""
         with suppress(OSError, RecordingError):
             for number, path in segments(self.folder).items():
                 if number not in before:
                     path.unlink()
         remove_folders(made)
 
-    def _check_same(self, other: Opened) -> None:
+    def _check_same(self, other: Opened, *, is_empty: bool) -> None:
         same = other.source == self._opened.source or (other.simulated and self._opened.simulated)
         if not same:
+            remedy = f"{'remove it, since no message came, or ' if is_empty else ''}choose another name"
             raise RecordingError(
                 str(self.folder),
-                f"this is a recording of {other.source}, not of {self._opened.source}; choose another name",
+                f"this is a recording of {other.source}, not of {self._opened.source}; {remedy}",
             )
 
     def _start_segment(self, number: int) -> None:
