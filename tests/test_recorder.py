@@ -308,6 +308,36 @@ def test_complete_segments_are_compressed_and_old_ones_removed(tmp_path: Path) -
     assert 40 < len(kept) < 200
 
 
+def test_limits_hold_where_little_comes_and_where_they_are_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is too old goes without a new segment, and no segment is larger than the limit."""
+    monkeypatch.setattr("chaosnb.store.recorder._SYNC_S", 0.01)
+    folder = tmp_path / "run.chaos"
+    writer = recorder(folder, segment_bytes=1_000)
+    for number in range(50):
+        writer.frames([frame(number)])
+    writer.close()
+    first, *_, last = segments(folder)
+    os.utime(segments(folder)[first], (0, 0))
+    writer = recorder(folder, max_age_s=3_600)
+    deadline = time.monotonic() + 10
+    while first in segments(folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert list(segments(folder)) == list(range(first + 1, last + 1))
+    writer.close()
+    writer = recorder(tmp_path / "small.chaos", max_bytes=2**20)
+    for number in range(60):
+        writer.frames([Frame(os.urandom(2**16), number)])
+    deadline = time.monotonic() + 10
+    while writer.size_bytes > 2**20 + 2**17:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    writer.close()
+    assert frames_of(tmp_path / "small.chaos")[-1].received_at_ns == 59
+
+
 def opened_files() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 

@@ -77,7 +77,7 @@ class Recorder:
     version : str
         Of chaosnb.
     segment_bytes : int
-        How large a segment becomes.
+        How large a segment becomes; less where `max_bytes` is small.
     max_bytes, max_age_s : int, float, optional
         Beyond this size or age the oldest segments are removed. None: everything is kept.
     wall_ns, monotonic : callable
@@ -114,7 +114,8 @@ class Recorder:
         self.folder: Final = path_of("record", folder).absolute()
         self.frames_written = 0
         self.frames_lost = 0
-        self._segment_bytes = segment_bytes
+        # What is removed are whole segments, so that some have to fit into the limit.
+        self._segment_bytes = min(segment_bytes, max(2**20, (max_bytes or 8 * segment_bytes) // 8))
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._wall_ns = wall_ns
@@ -388,9 +389,9 @@ class Recorder:
             # No room for it: it stays as it is, and is tried again with the next recording.
             with suppress(OSError):
                 compress(path)
-            # All may be gone. The age of a file is by the system's own clock.
-            with suppress(OSError, RecordingError):
-                forget(self.folder, self._max_bytes, self._max_age_s, time.time())
+        # All may be gone. The age of a file is by the system's own clock.
+        with suppress(OSError, RecordingError):
+            forget(self.folder, self._max_bytes, self._max_age_s, time.time())
 
     def _release(self) -> None:
         file, self._file = self._file, -1
