@@ -111,6 +111,22 @@ def test_a_part_replays_as_that_span_of_the_whole(runs: list[Path], data: st.Dat
         assert summary.topics
 
 
+def test_simulated_nodes_are_merged_wherever_they_listened(tmp_path: Path) -> None:
+    """Whether a recorder knew from the start that its node is one, or was told by it."""
+    with (
+        chaosnb.Devnet(seed=7, rate=400) as node,
+        chaosnb.stream("network", url=node.url, record=tmp_path / "one.chaos") as s,
+    ):
+        s.wait(events=3, timeout=30)
+    with chaosnb.stream("network", url="devnet", record=tmp_path / "two.chaos") as s:
+        s.wait(events=3, timeout=30)
+    merge([tmp_path / "one.chaos", tmp_path / "two.chaos"], tmp_path / "both.chaos")
+    assert inspect(tmp_path / "both.chaos").simulated
+    real = record(tmp_path / "real.chaos", 1, 2)
+    with pytest.raises(RecordingError, match="this is a recording of ws://127"):
+        merge([tmp_path / "one.chaos", real], tmp_path / "all.chaos")
+
+
 def test_a_moment_at_which_a_segment_begins_has_what_came_then_in_the_one_before(tmp_path: Path) -> None:
     """A coarse clock tells the two not apart; nothing is lost or doubled between two parts."""
     recorder = Recorder(

@@ -30,7 +30,7 @@ from chaosnb.store.journal import (
     encode_record,
     seed_of,
 )
-from chaosnb.store.places import Place, place_of_time, start_of
+from chaosnb.store.places import Place, is_simulated, place_of_time, start_of
 from chaosnb.store.segments import compress, new_recording, segment_path
 
 __all__ = ["Spliced", "cut", "merge"]
@@ -216,7 +216,7 @@ def _between(
 
 def _check_order(before: _Survey, after: _Survey) -> None:
     one, other = before.head.opened, after.head.opened
-    if one.source != other.source and not (one.simulated and other.simulated):
+    if one.source != other.source and not (_is_simulated(before) and _is_simulated(after)):
         raise RecordingError(
             str(after.folder), f"this is a recording of {other.source}, and {before.folder} of {one.source}"
         )
@@ -226,6 +226,11 @@ def _check_order(before: _Survey, after: _Survey) -> None:
             f"it begins at {_time(after.first_ns)}, before {before.folder} ends at {_time(before.last_ns)}: "
             "cut one of them first",
         )
+
+
+def _is_simulated(survey: _Survey) -> bool:
+    # A node elsewhere says so only once it has answered.
+    return survey.head.opened.simulated or is_simulated(survey.folder)
 
 
 def _goes_on(before: _Survey, after: _Survey) -> bool:
