@@ -16,6 +16,7 @@ from chaosnb.protocol.schema import TABLES
 __all__ = [
     "NOT_A_TIME",
     "check_columns",
+    "codes",
     "kind_needed",
     "listed",
     "microseconds",
@@ -131,6 +132,21 @@ def texts(column: pd.Series) -> npt.NDArray[np.object_]:
     if not isinstance(column.dtype, pd.StringDtype):
         known = known.map(str)
     return known.to_numpy(dtype=object)
+
+
+def codes(column: pd.Series) -> tuple[npt.NDArray[Any], pd.Index]:
+    """Return a number for each label of a column, −1 where it is missing, and the labels that they stand for.
+
+    Examples
+    --------
+    >>> place, labels = codes(pd.Series(["reject", None, "reject"]))
+    >>> place.tolist(), labels.tolist()
+    ([0, -1, 0], ['reject'])
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy(), column.cat.categories
+    place, labels = pd.factorize(column)
+    return place, pd.Index(labels)
 
 
 def listed(column: pd.Series) -> pd.Series:

@@ -156,9 +156,11 @@ def _in_order(label: npt.NDArray[np.int64], blocks: pd.DataFrame) -> npt.NDArray
         # Most often they come so, and no label has two at the same time: few numbers are sorted in one pass.
         small = label.astype(np.int16) if int(label.max(initial=0)) < 2**15 else label
         order = np.argsort(small, kind="stable")
-        again = (np.diff(times[order]) == 0) & (np.diff(label[order]) == 0)
-        if not again.any():
-            return order
+        tied = (np.diff(times[order]) == 0) & (np.diff(label[order]) == 0)
+        at = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
+        some = order[at]
+        order[at] = some[np.lexsort((_ranks(blocks["block_hash"].iloc[some])[0], times[some], label[some]))]
+        return order
     return np.lexsort((_ranks(blocks["block_hash"])[0], times, label))
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from chaosnb.analysis.blocs import allied_at
 from chaosnb.analysis.columns import texts
-from chaosnb.analysis.frames import Frame, fetch, give, take
+from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.meme_votes import fresh_at
 from chaosnb.analysis.mixed_logit import Fit, Observations, fit
@@ -264,7 +264,7 @@ class _Model:
 def _ballots(votes: Any, most_votes: int) -> tuple[pd.DataFrame, list[str] | None]:
     """Return valid votes that decide, on all blocks or on some of them; and these blocks, None for all."""
     names = ("timestamp", "block_hash", "validator_id", "validator_personality", "decision")
-    rows = take(votes, "block_validation", *names, optional=["seq"])
+    rows = coded(take(votes, "block_validation", *names, optional=["seq"]), "block_hash")
     chosen: list[str] | None = None
     counted = fetch(
         rows.group_by("block_hash")

@@ -200,12 +200,15 @@ class _Model:
         rest = seen.outcome[:, None] - chance
         weight = chance * (1 - chance) * posterior[seen.group]
         curvature = -self._information(weight) - np.diag(self._precision)
-        scores = np.zeros((self._groups, self._size))
+        root = np.sqrt(posterior)
+        parts = np.empty((_NODES, self._groups, self._size))
         for place in range(_NODES):
             score = self._scores(rest[:, place], float(nodes[place]))
-            part = score * posterior[:, place : place + 1]
-            curvature += part.T @ score
-            scores += part
+            np.multiply(score, root[:, place : place + 1], out=parts[place])
+        scores = np.einsum("gq,qgs->gs", root, parts)
+        # One product of much instead of many of little, over which threads would wait for each other.
+        flat = parts.reshape(-1, self._size)
+        curvature += flat.T @ flat
         curvature -= scores.T @ scores
         loadings = at[-self.kinds :]
         slope = scores.sum(axis=0) - self._precision * at

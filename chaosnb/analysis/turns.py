@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from chaosnb.analysis.columns import codes
 from chaosnb.analysis.frames import Lazy
 
-__all__ = ["first", "repeats"]
+__all__ = ["first", "repeated", "repeats"]
 
 _MOST_MARKS: Final = 16
 
@@ -45,6 +46,28 @@ def repeats(lazy: Lazy, by: Sequence[str]) -> Lazy:
     return _turns(lazy, by, first=False)
 
 
+def repeated(key: npt.NDArray[Any], size: int) -> npt.NDArray[np.bool_]:
+    """Return of each key whether there was the same before it; keys are at least 0 and less than `size`.
+
+    Examples
+    --------
+    >>> repeated(np.array([3, 1, 3, 0]), 4).tolist()
+    [False, False, True, False]
+    """
+    # A place for each key tells faster than a table of hashes, unless keys are few among many.
+    if size > _MOST_MARKS * len(key):
+        return pd.Series(key).duplicated().to_numpy()
+    marks = np.zeros(size, bool)
+    marks[key] = True
+    if int(marks.sum()) == len(key):
+        return np.zeros(len(key), bool)
+    place = np.arange(len(key), dtype=np.int32 if len(key) < 2**31 else np.int64)
+    first_at = np.empty(size, place.dtype)
+    # Of several assignments to one place the last one stays.
+    first_at[key[::-1]] = place[::-1]
+    return np.asarray(first_at[key] != place)
+
+
 def _turns(lazy: Lazy, by: Sequence[str], *, first: bool) -> Lazy:
     order = [name for name in ("t_us", "seq") if name in lazy.collect_schema().names()]
     if lazy.implementation.is_pandas():
@@ -64,27 +87,14 @@ def _again(rows: pd.DataFrame, by: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Return of each row whether there was one with the same labels before it."""
     key, size = np.zeros(len(rows), np.int64), 1
     for name in by:
-        code, labels = _codes(rows[name])
+        code, labels = codes(rows[name])
         if size * (len(labels) + 1) >= 2**62:
             key, size = pd.factorize(key)[0], len(rows)
         key *= len(labels) + 1
         key += code
         key += 1
         size *= len(labels) + 1
-    # Most often no row comes again, which a mark for each combination tells faster than a table of hashes.
-    if size <= _MOST_MARKS * len(rows):
-        marks = np.zeros(size, bool)
-        marks[key] = True
-        if int(marks.sum()) == len(rows):
-            return np.zeros(len(rows), bool)
-    return pd.Series(key).duplicated().to_numpy()
-
-
-def _codes(column: pd.Series) -> tuple[npt.NDArray[Any], pd.Index]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy(), column.cat.categories
-    code, labels = pd.factorize(column)
-    return code, pd.Index(labels)
+    return repeated(key, size)
 
 
 def _in_order(rows: pd.DataFrame, order: Sequence[str]) -> bool:
