@@ -23,6 +23,7 @@ from chaosnb.analysis.continuity import reputation_breaks
 from chaosnb.analysis.discussion import discussion_volume, sentiment_index, sentiment_lead
 from chaosnb.analysis.drifts import cusum, drift
 from chaosnb.analysis.drivers import vote_drivers
+from chaosnb.analysis.edges import alliance_edges, alliance_graph
 from chaosnb.analysis.finality import consensus_time, finality_curve
 from chaosnb.analysis.intervals import wilson_interval
 from chaosnb.analysis.lineage import forks, main_chain, orphans, stale_blocks
@@ -37,7 +38,7 @@ from chaosnb.analysis.reputation import (
     reputation_summary,
     reputation_trajectories,
 )
-from chaosnb.analysis.spells import alliance_churn, alliance_edges, alliance_graph, alliance_spells
+from chaosnb.analysis.spells import alliance_churn, alliance_spells
 from chaosnb.analysis.turnout import participation, vote_distribution
 
 __all__ = [

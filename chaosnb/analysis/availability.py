@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.blocs import allied_at
-from chaosnb.analysis.columns import NOT_A_TIME, microseconds
-from chaosnb.analysis.frames import Frame, fetch, give, take
+from chaosnb.analysis.columns import NOT_A_TIME, codes, microseconds, ranked
+from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import wilson_interval
 from chaosnb.analysis.turns import first
 
@@ -59,21 +59,27 @@ def agent_uptime(statuses: Frame, *, until: str | pd.Timestamp | None = None) ->
     >>> found[["agent_id", "active_s", "maintenance_s", "uptime", "absences"]].to_numpy().tolist()
     [['a', 80.0, 20.0, 0.8, 1]]
     """
-    rows = _spells(statuses, until)
-    kind = rows["status"].where(rows["status"].isin(_KNOWN), "other")
-    away = rows[(kind != "active").to_numpy(bool)]
-    spent = rows["lasts_s"].groupby([rows["agent_id"], kind]).sum().unstack(fill_value=0)
-    spent = spent.reindex(columns=[*_KNOWN, "other"], fill_value=0.0).astype("float64")
+    rows, _ = _spells(statuses, until)
+    agents, kinds = rows["agent_id"].cat.categories, rows["status"].cat.categories
+    agent, status = (rows[name].cat.codes.to_numpy(np.int64) for name in ("agent_id", "status"))
+    lasts_s = rows["lasts_s"].to_numpy(np.float64)
+    known = pd.Index(_KNOWN).get_indexer(kinds)
+    cell = agent * (len(_KNOWN) + 1) + np.where(known < 0, len(_KNOWN), known)[status]
+    spent = np.bincount(cell, lasts_s, len(agents) * (len(_KNOWN) + 1)).reshape(-1, len(_KNOWN) + 1)
     total = spent.sum(axis=1)
-    found = spent.rename(columns={name: f"{name}_s" for name in spent.columns})
-    found["uptime"] = (spent["active"] / total).where(total > 0)
-    found["absences"] = away.groupby("agent_id").size().reindex(found.index).fillna(0).astype("int64")
-    longest = away.groupby("agent_id")["lasts_s"].max()
-    found["longest_s"] = longest.reindex(found.index).fillna(0.0).astype("float64")
-    found["status"] = rows.groupby("agent_id")["status"].last().reindex(found.index).astype("str")
-    found = found.rename_axis("agent_id").reset_index().astype({"agent_id": "str"})
-    found.columns.name = None
-    return give(found.sort_values(["uptime", "agent_id"]), statuses)
+    away = np.asarray(kinds != "active", bool)[status]
+    longest = np.zeros(len(agents))
+    np.maximum.at(longest, agent[away], lasts_s[away])
+    last = np.flatnonzero(np.diff(agent, append=-1))  # rows are in order of agents and time
+    found: dict[str, Any] = {
+        "agent_id": agents,
+        **{f"{name}_s": spent[:, place] for place, name in enumerate((*_KNOWN, "other"))},
+        "uptime": np.divide(spent[:, 0], total, out=np.full(len(agents), np.nan), where=total > 0),
+        "absences": np.bincount(agent[away], minlength=len(agents)).astype(np.int64),
+        "longest_s": longest,
+        "status": kinds.take(status[last]),
+    }
+    return give(pd.DataFrame(found).sort_values(["uptime", "agent_id"]), statuses)
 
 
 def absences(statuses: Frame, *, until: str | pd.Timestamp | None = None) -> Frame:
@@ -109,12 +115,18 @@ def absences(statuses: Frame, *, until: str | pd.Timestamp | None = None) -> Fra
     >>> absences(pd.DataFrame(statuses)).iloc[:, 1:].to_numpy().tolist()
     [['a', 'inactive', 'why', 20.0, 25.0, 1, 5.0]]
     """
-    rows = _spells(statuses, until, "reason", "expected_duration_s")
+    rows, told = _spells(statuses, until, "reason", "expected_duration_s")
     rows = rows[(rows["status"] != "active").to_numpy(bool)].sort_values(["t_us", "agent_id"])
-    expected, over = rows["expected_duration_s"].astype("float64"), rows["over"].to_numpy(bool)
+    told = told.loc[rows.index]
+    expected, over = told["expected_duration_s"].astype("float64"), rows["over"].to_numpy(bool)
     found = {
         "time": rows["t_us"],
-        **{name: rows[name].astype("str") for name in ("agent_id", "status", "reason")},
+        # From the labels themselves: pandas would make a Python string for each row.
+        **{
+            name: rows[name].cat.categories.take(rows[name].cat.codes.to_numpy())
+            for name in ("agent_id", "status")
+        },
+        "reason": told["reason"].astype("str"),
         "expected_s": expected,
         "lasted_s": rows["lasts_s"],
         "over": over.astype(np.int64),
@@ -171,22 +183,22 @@ def participation_by_status(votes: Frame, statuses: Frame, *, confidence: float 
     [['unknown', 4, 2], ['active', 1, 1], ['inactive', 1, 0]]
     """
     columns = ("timestamp", "block_hash", "validator_id")
-    cast = fetch(
-        first(take(votes, "block_validation", *columns, optional=["seq"]), ["block_hash", "validator_id"])
-    )
+    given = coded(take(votes, "block_validation", *columns, optional=["seq"]), "block_hash")
+    cast = fetch(first(given, ["block_hash", "validator_id"]))
     take(statuses, "agent_status", "agent_id", beside=votes)
-    rows = _spells(statuses, None)
-    cast = cast.dropna(subset=["block_hash", "validator_id"])
-    block, _ = pd.factorize(cast["block_hash"])
+    rows, _ = _spells(statuses, None)
+    named = (cast["block_hash"].notna() & cast["validator_id"].notna()).to_numpy(bool)
+    cast = cast if named.all() else cast[named]
+    # Categories may have labels that no vote has: each block and validator is to count that has one.
+    block, _ = pd.factorize(codes(cast["block_hash"])[0])
     begun = cast["t_us"].groupby(block).min().to_numpy(np.int64)
     times = np.sort(begun)
-    who, agents = pd.factorize(cast["validator_id"])
-    names = np.array([*map(str, agents)], dtype=object)
+    names, who = ranked(cast["validator_id"])
     rows = rows[rows["agent_id"].isin(names)]
     status, kinds = pd.factorize(rows["status"])
     within = np.searchsorted(times, rows["end_us"]) - np.searchsorted(times, rows["t_us"])
     spells = rows[["agent_id"]].assign(start_us=rows["t_us"], end_us=rows["end_us"])
-    vote, spell = allied_at(who.astype(np.int64), names, begun[block], spells.reset_index(drop=True))
+    vote, spell = allied_at(who, names, begun[block], spells.reset_index(drop=True))
     # The last kind is that of nobody: before a validator's first status.
     kind = np.full(len(cast), len(kinds))
     kind[vote] = status[spell]
@@ -212,23 +224,33 @@ def participation_by_status(votes: Frame, statuses: Frame, *, confidence: float 
     return give(table.sort_values(["chances", "status"], ascending=[False, True]), votes)
 
 
-def _spells(statuses: Any, until: str | pd.Timestamp | None, *names: str) -> pd.DataFrame:
-    """Return each status with when it ends: `t_us`, `end_us`, `lasts_s`, and whether it is `over`."""
+def _spells(
+    statuses: Any, until: str | pd.Timestamp | None, *names: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return each status with when it ends, and these columns, which its index refers to.
+
+    There are `t_us`, `end_us`, `lasts_s`, and whether it is `over`. Agents and statuses are categories in
+    order of their names, all of them used; rows are in order of agents and of time.
+    """
     wanted = ("timestamp", "agent_id", "status", *names)
-    rows = fetch(take(statuses, "agent_status", *wanted, optional=["seq"]))
-    order = ["agent_id", *[name for name in ("t_us", "seq") if name in rows.columns]]
-    rows = rows.astype({"agent_id": "str", "status": "str"}).fillna({"agent_id": "", "status": ""})
-    rows = rows.sort_values(order, kind="stable").reset_index(drop=True)
+    table = fetch(take(statuses, "agent_status", *wanted, optional=["seq"]))
+    order = ["agent_id", *[name for name in ("t_us", "seq") if name in table.columns]]
+    rows = table[order].assign(status=table["status"])
+    for name in ("agent_id", "status"):
+        labels, place = ranked(rows[name])
+        narrow = place.astype(np.min_scalar_type(-len(labels) - 1))
+        rows[name] = pd.Categorical.from_codes(narrow, categories=pd.Index(labels, dtype="str"))
+    rows = rows.sort_values(order, kind="stable")[["agent_id", "status", "t_us"]]
     last = int(rows["t_us"].max()) if len(rows) else 0
     if until is not None:
         last = int(microseconds(pd.Series([until], name="until"))[0])
         if last == NOT_A_TIME:
             raise ValueError(f"until={until!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
     end = np.full(len(rows), _FOREVER_US)
-    agents = rows["agent_id"].to_numpy(object)
+    agents = rows["agent_id"].cat.codes.to_numpy()
     followed = np.flatnonzero(agents[1:] == agents[:-1])
     start = rows["t_us"].to_numpy(np.int64)
     end[followed] = start[followed + 1]
-    rows["end_us"], rows["over"] = end, end <= last
-    rows["lasts_s"] = np.maximum(np.minimum(end, last) - start, 0) / 1e6
-    return rows
+    lasts_s = np.maximum(np.minimum(end, last) - start, 0) / 1e6
+    rows = rows.assign(end_us=end, over=end <= last, lasts_s=lasts_s)
+    return rows, table[[*names]]

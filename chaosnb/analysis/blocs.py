@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from chaosnb.analysis.columns import codes
 from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.spells import standing
-from chaosnb.analysis.turns import first
+from chaosnb.analysis.turns import first, numbered
 
 __all__ = ["alliance_cohesion", "allied_at"]
 
-Integers = npt.NDArray[np.int64]
+Integers = npt.NDArray[Any]
 Names = npt.NDArray[np.object_]
 
 
@@ -84,13 +87,13 @@ def alliance_cohesion(
     take(updates, "alliance_update", "alliance_id", beside=votes)
     members = standing(updates)
     yes = (cast["decision"] == "approve").to_numpy(np.float64)
-    block = pd.factorize(cast["block_hash"])[0]
-    who, agents = pd.factorize(cast["validator_id"])
+    block, _ = codes(cast["block_hash"])
+    who, agents = codes(cast["validator_id"])
     names = np.array([*map(str, agents)], dtype=object)
-    vote, member = allied_at(who.astype(np.int64), names, cast["t_us"].to_numpy(np.int64), members)
+    vote, member = allied_at(who, names, cast["t_us"].to_numpy(np.int64), members)
     alliance, ids = pd.factorize(members["alliance_id"])
     blocks = int(block.max(initial=-1)) + 1
-    cell, keys = pd.factorize(alliance[member].astype(np.int64) * max(blocks, 1) + block[vote])
+    cell, keys = numbered(alliance[member] * max(blocks, 1) + block[vote], len(ids) * blocks)
     within, at = keys // max(blocks, 1), keys % max(blocks, 1)
     n = np.bincount(cell, minlength=len(keys)).astype(np.float64)
     k = np.bincount(cell, yes[vote], len(keys))
@@ -148,7 +151,7 @@ def allied_at(
     small = who.astype(np.int16) if len(names) < 2**15 else who
     order = np.argsort(small, kind="stable") if ordered else np.lexsort((times_us, who))
     edges = np.searchsorted(who[order], np.arange(len(names) + 1))
-    own = members.groupby("agent_id", sort=False).indices
+    own = members.groupby("agent_id", sort=False, observed=True).indices
     start, end = members["start_us"].to_numpy(np.int64), members["end_us"].to_numpy(np.int64)
     found: list[tuple[Integers, Integers]] = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
     for place, name in enumerate(names):

@@ -21,6 +21,7 @@ __all__ = [
     "listed",
     "microseconds",
     "not_lists",
+    "ranked",
     "require",
     "texts",
     "timed",
@@ -147,6 +148,25 @@ def codes(column: pd.Series) -> tuple[npt.NDArray[Any], pd.Index]:
         return column.cat.codes.to_numpy(), column.cat.categories
     place, labels = pd.factorize(column)
     return place, pd.Index(labels)
+
+
+def ranked(column: pd.Series) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
+    """Return a column's labels in order, and the place of each row's label among them; missing is empty text.
+
+    Examples
+    --------
+    >>> labels, place = ranked(pd.Series(["reject", None, "approve"]))
+    >>> labels.tolist(), place.tolist()
+    (['', 'approve', 'reject'], [2, 0, 1])
+    """
+    code, labels = codes(column)
+    used = np.zeros(len(labels) + 1, bool)
+    used[code] = True  # the last one is that of what is missing
+    names = [*map(str, labels[used[:-1]]), *[""] * int(used[-1])]
+    found, order = np.unique(np.array(names, dtype=object), return_inverse=True)
+    place = np.zeros(len(used), np.int64)
+    place[used] = order
+    return found, place[code]
 
 
 def listed(column: pd.Series) -> pd.Series:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.ballots import counted_votes
+from chaosnb.analysis.columns import ranked
 from chaosnb.analysis.frames import Frame, fetch, flag, give
 
 __all__ = ["CRITICAL_95", "cusum", "drift"]
@@ -141,12 +142,13 @@ def _by_block(votes: Any, by: str | None) -> list[tuple[str, pd.DataFrame]]:
             nw.col("approve").sum(), nw.col("voted").sum(), nw.col("t_us").min()
         )
     blocks = fetch(flagged.filter(nw.col("voted") > 0))
-    label, labels = (np.zeros(len(blocks), np.int64), [""]) if by is None else _ranks(blocks[names[0]])
+    nobody = (np.array([""], dtype=object), np.zeros(len(blocks), np.int64))
+    labels, label = nobody if by is None else ranked(blocks[names[0]])
     order = _in_order(label, blocks)
     ordered = blocks[["approve", "voted", "t_us"]].iloc[order]
     ends = np.cumsum(np.bincount(label, minlength=len(labels)))
     parts = [ordered.iloc[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-    return [(name, part) for name, part in zip(labels, parts, strict=True) if len(part)]
+    return [(str(name), part) for name, part in zip(labels, parts, strict=True) if len(part)]
 
 
 def _in_order(label: npt.NDArray[np.int64], blocks: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -159,16 +161,9 @@ def _in_order(label: npt.NDArray[np.int64], blocks: pd.DataFrame) -> npt.NDArray
         tied = (np.diff(times[order]) == 0) & (np.diff(label[order]) == 0)
         at = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
         some = order[at]
-        order[at] = some[np.lexsort((_ranks(blocks["block_hash"].iloc[some])[0], times[some], label[some]))]
+        order[at] = some[np.lexsort((ranked(blocks["block_hash"].iloc[some])[1], times[some], label[some]))]
         return order
-    return np.lexsort((_ranks(blocks["block_hash"])[0], times, label))
-
-
-def _ranks(column: pd.Series) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """Return the place of each label among all of them in order, and these labels; missing is no text."""
-    code, labels = pd.factorize(column, use_na_sentinel=False)
-    place, names = pd.factorize(pd.Series(labels).astype("str").fillna(""), sort=True)
-    return place[code], names.tolist()
+    return np.lexsort((ranked(blocks["block_hash"])[1], times, label))
 
 
 def _named(by: str | None, name: Any) -> dict[str, Any]:

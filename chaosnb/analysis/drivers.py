@@ -269,6 +269,7 @@ def _ballots(votes: Any, most_votes: int) -> tuple[pd.DataFrame, list[str] | Non
     counted = fetch(
         rows.group_by("block_hash")
         .agg(nw.col("t_us").min().alias("begin"), nw.len().alias("votes"))
+        .with_columns(nw.col("block_hash").cast(nw.String()))
         .sort("begin", "block_hash")
     )
     total = int(counted["votes"].sum())

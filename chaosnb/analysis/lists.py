@@ -14,8 +14,10 @@ from chaosnb.analysis.columns import listed
 
 __all__ = ["flat_records", "flat_texts"]
 
+Integers = npt.NDArray[Any]
 
-def flat_texts(column: pd.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], pd.Index]:
+
+def flat_texts(column: pd.Series) -> tuple[Integers, Integers, pd.Index]:
     """Return what stands in lists of text one after the other: the place of its row, a code, and all labels.
 
     Examples
@@ -25,14 +27,14 @@ def flat_texts(column: pd.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
     ([0, 0, 2], [0, 1, 0], ['a', 'b'])
     """
     rows, items = _flat(column)
-    known = pc.fill_null(pc.cast(items, pa.large_string()), "").dictionary_encode()
-    return rows, known.indices.to_numpy().astype(np.int64), pd.Index(known.dictionary, dtype="str")
+    codes, labels = _coded(items)
+    return rows, codes.astype(np.int64), pd.Index(labels, dtype="str")
 
 
-def flat_records(
-    column: pd.Series, *fields: str
-) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.object_]]]:
+def flat_records(column: pd.Series, *fields: str) -> tuple[Integers, list[pd.Categorical]]:
     """Return the fields of records in lists, one after the other: the place of the row, then each field.
+
+    Fields are categories in order of their text; what is missing is empty text.
 
     Raises
     ------
@@ -47,21 +49,34 @@ def flat_records(
     """
     rows, items = _flat(column)
     if not len(items):
-        return rows, [np.zeros(0, object) for _ in fields]
+        return rows, [pd.Categorical([], categories=pd.Index([], dtype="str")) for _ in fields]
     present = items.type.names if pa.types.is_struct(items.type) else []
     lacking = [field for field in fields if field not in present]
     if lacking:
         raise ValueError(f"the column {column.name} holds no records with {', '.join(lacking)}")
-    return rows, [_texts(pc.struct_field(items, field)) for field in fields]
+    return rows, [_labels(pc.struct_field(items, field)) for field in fields]
 
 
-def _flat(column: pd.Series) -> tuple[npt.NDArray[np.int64], Any]:
+def _flat(column: pd.Series) -> tuple[Integers, Any]:
     lists = pa.Table.from_pandas(pd.DataFrame({"lists": listed(column)}), preserve_index=False)["lists"]
-    whole = lists.combine_chunks()
-    whole = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
-    return pc.list_parent_indices(whole).to_numpy().astype(np.int64), pc.list_flatten(whole)
+    lengths = pc.list_value_length(lists).fill_null(0).to_numpy()
+    # Chunk by chunk: to make one of them would be to copy all that stands in the lists.
+    places = np.arange(len(lists), dtype=np.int32 if len(lists) < 2**31 else np.int64)
+    return np.repeat(places, lengths), pc.list_flatten(lists)
 
 
-def _texts(values: Any) -> npt.NDArray[np.object_]:
-    texts = pc.fill_null(pc.cast(values, pa.large_string()), "")
-    return np.asarray(texts.to_numpy(zero_copy_only=False), dtype=object)
+def _labels(values: Any) -> pd.Categorical:
+    codes, labels = _coded(values)
+    names, place = np.unique(np.array(labels, dtype=object), return_inverse=True)
+    narrow = place.astype(np.min_scalar_type(-len(names) - 1))
+    return pd.Categorical.from_codes(narrow[codes], categories=pd.Index(names, dtype="str"))
+
+
+def _coded(values: Any) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """Return the codes of chunks of text, and their labels; what is missing is empty text."""
+    text = values if pa.types.is_string(values.type) else pc.cast(values, pa.large_string())
+    known = (text.fill_null("") if text.null_count else text).dictionary_encode().unify_dictionaries()
+    if not known.num_chunks:
+        return np.zeros(0, np.int32), []
+    codes = np.concatenate([part.indices.to_numpy() for part in known.chunks])
+    return codes, known.chunk(0).dictionary.to_pylist()

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.frames import Frame, fetch, give, take
+from chaosnb.analysis.columns import codes, ranked
+from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import quantile, wilson_interval
 from chaosnb.analysis.turns import first
 
@@ -82,14 +83,14 @@ def meme_effect(
         raise ValueError(f"fresh_s={fresh_s!r} is not possible: choose more than 0 seconds")
     z = quantile(confidence)
     names = ("timestamp", "block_hash", "validator_id", "validator_personality", "decision")
-    rows = take(votes, "block_validation", *names, optional=["seq"])
+    rows = coded(take(votes, "block_validation", *names, optional=["seq"]), "block_hash")
     posted = fetch(take(memes, "meme_posted", "timestamp", beside=votes))["t_us"].to_numpy(np.int64)
     decided = (nw.col("decision") == "approve") | (nw.col("decision") == "reject")
     wanted = ("t_us", "validator_personality", "decision", *["block_hash"] * (blocks is not None))
     table = fetch(first(rows, ["block_hash", "validator_id"]).filter(decided).select(*wanted))
     fresh = fresh_at(table["t_us"].to_numpy(np.int64), posted, fresh_s)
     yes = (table["decision"] == "approve").to_numpy(bool)
-    kinds, who = _codes(table["validator_personality"])
+    kinds, who = ranked(table["validator_personality"])
     total, approve = (_cells(who, fresh, len(kinds), 1, chosen)[:, 0] for chosen in (None, yes))
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = approve / total
@@ -106,9 +107,9 @@ def meme_effect(
     if blocks is not None:
         columns = ("timestamp", "block_hash", "producer_id")
         made = fetch(first(take(blocks, "block_proposal", *columns, beside=votes), ["block_hash"]))
-        makers, maker = _codes(made["producer_id"])
+        makers, maker = ranked(made["producer_id"])
         # Of each block once, not of each vote: text is dear.
-        block, hashes = pd.factorize(table["block_hash"])
+        block, hashes = codes(table["block_hash"])
         place = pd.Index(made["block_hash"].astype("str")).get_indexer(pd.Index(hashes).astype("str"))
         # A vote without a hash has code -1, and so is on no block.
         place = np.append(place, -1)[block]
@@ -153,15 +154,3 @@ def _adjusted(n: Floats, a: Floats, z: float) -> dict[str, Floats]:
 def _cells(cell: Integers, fresh: npt.NDArray[np.bool_], groups: int, strata: int, chosen: Any) -> Floats:
     counts = np.bincount(cell * 2 + fresh, chosen, groups * strata * 2)
     return np.asarray(counts, np.float64).reshape(groups, strata, 2)
-
-
-def _codes(labels: pd.Series) -> tuple[npt.NDArray[np.object_], Integers]:
-    """Return labels in order, and the place of each row's label among them."""
-    codes, found = pd.factorize(labels)
-    if (codes < 0).any():
-        codes, found = pd.factorize(labels.astype("str").fillna(""))
-    names = np.array([*map(str, found)], dtype=object)
-    order = np.argsort(names)
-    place = np.zeros(len(names), np.int64)
-    place[order] = np.arange(len(names))
-    return names[order], place[codes] if len(names) else np.zeros(len(codes), np.int64)

@@ -12,14 +12,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chaosnb.analysis.frames import Frame, bucket_us, coded, fetch, give, take
+from chaosnb.analysis.columns import codes
+from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.lists import flat_texts
 from chaosnb.analysis.turns import first
 
 __all__ = ["meme_influence", "meme_references", "meme_spread", "meme_tags"]
 
-Integers = npt.NDArray[np.int64]
+Integers = npt.NDArray[Any]
 
 _POSTS: Final = ("timestamp", "meme_id", "creator_id", "creator_personality")
 
@@ -61,7 +62,7 @@ def meme_references(messages: Frame, memes: Frame) -> Frame:
     >>> found[["meme_id", "creator_id", "references", "first_s"]].to_numpy().tolist()
     [['m', 'a', 1, 5.0]]
     """
-    said, posts = _mentions(messages, memes), _posts(memes)
+    said, posts = _mentions(messages, memes, blocks=True), _posts(memes)
     ids, place = said.places(posts["meme_id"])
     found = posts.reindex(range(len(ids))).assign(meme_id=ids)
     found["references"] = np.bincount(place, minlength=len(ids)).astype(np.int64)
@@ -297,15 +298,15 @@ class _Mentions:
         return pd.Index(posted).append(self.ids[unknown]), row.astype(np.int64)[self.meme]
 
 
-def _mentions(messages: Any, memes: Any = None) -> _Mentions:
-    names = ("timestamp", "block_hash", "agent_id", "meme_references")
-    rows = coded(take(messages, "consensus_discussion", *names), "block_hash", "agent_id")
+def _mentions(messages: Any, memes: Any = None, *, blocks: bool = False) -> _Mentions:
+    rows = take(messages, "consensus_discussion", "timestamp", "block_hash", "agent_id", "meme_references")
     if memes is not None:
         take(memes, "meme_posted", "meme_id", beside=messages)
-    table = fetch(rows.filter(nw.col("meme_references").list.len() > 0))
+    names = ("t_us", "agent_id", "meme_references", *["block_hash"] * blocks)
+    table = fetch(rows.filter(nw.col("meme_references").list.len() > 0).select(*names))
     place, meme, ids = flat_texts(table["meme_references"])
-    block, _ = pd.factorize(table["block_hash"])
-    agent, agents = pd.factorize(table["agent_id"])
+    block = codes(table["block_hash"])[0] if blocks else np.full(len(table), -1)
+    agent, agents = codes(table["agent_id"])
     t_us = table["t_us"].to_numpy(np.int64)
     return _Mentions(t_us[place], meme, block[place], agent[place], ids, pd.Index(agents).astype("str"))
 

@@ -1,31 +1,27 @@
-"""Alliances over time: who belonged to which from when to when, who knew whom, and how much they change."""
+"""Alliances over time: who belonged to which from when to when, and how much they change."""
 
 from __future__ import annotations
 
 from calendar import monthrange
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.columns import NOT_A_TIME, microseconds, texts
+from chaosnb.analysis.columns import NOT_A_TIME, microseconds, ranked
 from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.lists import flat_records
-from chaosnb.errors import MissingExtraError
+from chaosnb.analysis.turns import repeated
 from chaosnb.protocol.iso8601 import duration_parts
-
-if TYPE_CHECKING:
-    import networkx
 
 __all__ = [
     "FOREVER_US",
     "alliance_churn",
-    "alliance_edges",
-    "alliance_graph",
     "alliance_spells",
     "expiries",
+    "seen_until",
     "standing",
 ]
 
@@ -34,6 +30,8 @@ Integers = npt.NDArray[np.int64]
 FOREVER_US: Final = np.iinfo(np.int64).max
 """When an alliance ends whose duration is not known."""
 
+_WHO: Final = ["alliance_id", "agent_id", "role"]
+_ENDS: Final = ["left", "expired", "open"]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -80,30 +78,15 @@ def alliance_spells(updates: Frame, *, until: str | pd.Timestamp | None = None) 
     [['a', '03 Feb', 'expired'], ['b', '02 Feb', 'left']]
     """
     rows = standing(updates)
-    until_us = _until(rows, until)
-    rows = rows.sort_values(["alliance_id", "agent_id", "start_us"], kind="stable")
-    same = ["alliance_id", "agent_id"]
-    before = rows.groupby(same, sort=False)[["version", "end_us"]].shift()
-    goes_on = (before["version"] == rows["version"] - 1) & (before["end_us"] == rows["start_us"])
-    rows["spell"] = (~goes_on).cumsum()
-    spells = rows.groupby("spell", sort=False).agg(
-        alliance_id=("alliance_id", "last"),
-        agent_id=("agent_id", "last"),
-        role=("role", "last"),
-        start_us=("start_us", "first"),
-        end_us=("end_us", "last"),
-        next_us=("next_us", "last"),
-    )
-    spells = spells.sort_values(["start_us", "alliance_id", "agent_id"])
-    end_us = spells["end_us"].to_numpy(np.int64)
-    left = end_us == spells["next_us"].to_numpy(np.int64)
-    ended = np.where(left & (end_us != FOREVER_US), "left", np.where(end_us <= until_us, "expired", "open"))
-    start_us = spells["start_us"].to_numpy(np.int64)
+    until_us = seen_until(rows, until)
+    spells = _spells(rows, until_us).sort_values(["start_us", "alliance_id", "agent_id"])
+    end_us, start_us = (spells[name].to_numpy(np.int64) for name in ("end_us", "start_us"))
     found = {
-        **{name: spells[name].astype("str") for name in ("alliance_id", "agent_id", "role")},
+        # From the labels themselves: pandas would make a Python string for each row.
+        **{name: spells[name].cat.categories.take(spells[name].cat.codes.to_numpy()) for name in _WHO},
         "start": _times(start_us),
         "end": _times(np.where(end_us == FOREVER_US, NOT_A_TIME, end_us)),
-        "ended": pd.array(ended, dtype="str"),
+        "ended": spells["ended"].astype("str"),
         "lasted_s": np.maximum(np.minimum(end_us, until_us) - start_us, 0) / 1e6,
     }
     return give(pd.DataFrame(found), updates)
@@ -149,11 +132,11 @@ def alliance_churn(
     [[0.0, 2.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0], [2.0, 0.0, 2.0, 1.0]]
     """
     width_us = bucket_us(every_s)
-    until_us = _until(standing(updates), until)
-    spells = fetch(take(alliance_spells(updates, until=until), "alliance_spells", "start", "end", "ended"))
-    start = microseconds(spells["start"]) // width_us
-    over = spells["ended"].astype("str").to_numpy(object)
-    end = microseconds(spells["end"]) // width_us
+    members = standing(updates)
+    until_us = seen_until(members, until)
+    spells = _spells(members, until_us)
+    start, end = (spells[name].to_numpy(np.int64) // width_us for name in ("start_us", "end_us"))
+    over = spells["ended"]
     first, last = (int(start.min()), until_us // width_us) if len(start) else (0, -1)
     size = last - first + 1
     if size > 1_000_000:
@@ -162,123 +145,17 @@ def alliance_churn(
         np.bincount((buckets - first)[chosen], minlength=max(size, 0))[: max(size, 0)].astype(np.int64)
         for buckets, chosen in (
             (start, start <= last),
-            (end, (over == "left") & (end <= last)),
-            (end, over == "expired"),
+            (end, ((over == "left") & (end <= last)).to_numpy(bool)),
+            (end, (over == "expired").to_numpy(bool)),
         )
     )
     gone = left + expired
-    members = np.cumsum(joined) - joined - (np.cumsum(gone) - gone)
+    already = np.cumsum(joined) - joined - (np.cumsum(gone) - gone)
     with np.errstate(invalid="ignore", divide="ignore"):
-        churn = gone / (members + joined)
+        churn = gone / (already + joined)
     time = (first + np.arange(max(size, 0), dtype=np.int64)) * width_us
-    found = {"time": time, "members": members, "joined": joined, "left": left, "expired": expired}
+    found = {"time": time, "members": already, "joined": joined, "left": left, "expired": expired}
     return give(pd.DataFrame({**found, "churn": churn}), updates)
-
-
-def alliance_edges(updates: Frame, *, until: str | pd.Timestamp | None = None) -> Frame:
-    """Return which two agents were allied, in how many alliances, and for how long.
-
-    Parameters
-    ----------
-    updates : frame
-        The table `alliance_update`.
-    until : str or pandas.Timestamp, optional
-        As in `alliance_spells`.
-
-    Returns
-    -------
-    frame
-        `agent_a` and `agent_b` in order of their names, `alliances`, and `shared_s`, the seconds for which
-        they were allied, summed over alliances; the longest first.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in `alliance_spells`.
-
-    Notes
-    -----
-    Gaps do to it what they do to `alliance_spells`.
-
-    Examples
-    --------
-    >>> members = [[{"id": "a", "role": "leader"}, {"id": "b", "role": "member"}]]
-    >>> updates = {"timestamp": pd.to_datetime(["2026-01-01"]), "alliance_id": "u", "members": members}
-    >>> alliance_edges(pd.DataFrame({**updates, "duration": "PT1M"}), until="2026-02-01").to_numpy().tolist()
-    [['a', 'b', 1, 60.0]]
-    """
-    rows = standing(updates)
-    shared = np.maximum(np.minimum(rows["end_us"], _until(rows, until)) - rows["start_us"], 0)
-    rows = rows.assign(shared_s=shared / 1e6)
-    rows = rows[["alliance_id", "version", "agent_id", "shared_s"]]
-    other = rows.drop(columns="shared_s").rename(columns={"agent_id": "agent_b"})
-    pairs = rows.rename(columns={"agent_id": "agent_a"}).merge(other, on=["alliance_id", "version"])
-    pairs = pairs[pairs["agent_a"] < pairs["agent_b"]]
-    edges = pairs.groupby(["agent_a", "agent_b"], as_index=False).agg(
-        alliances=("alliance_id", "nunique"), shared_s=("shared_s", "sum")
-    )
-    kinds = {"agent_a": "str", "agent_b": "str", "alliances": "int64", "shared_s": "float64"}
-    edges = edges.sort_values(["shared_s", "agent_a", "agent_b"], ascending=[False, True, True])
-    return give(edges.astype(kinds), updates)
-
-
-def alliance_graph(updates: Any, *, until: str | pd.Timestamp | None = None) -> networkx.Graph:
-    """Return who was allied with whom as a graph of networkx, for its measures and layouts.
-
-    Parameters
-    ----------
-    updates : frame
-        The table `alliance_update`.
-    until : str or pandas.Timestamp, optional
-        As in `alliance_spells`.
-
-    Returns
-    -------
-    networkx.Graph
-        A node for each agent that was ever allied; the edges are those of `alliance_edges`, with `shared_s`
-        as their `weight`, and `alliances`.
-
-    Raises
-    ------
-    MissingExtraError
-        If networkx is not installed.
-    TypeError, ValueError
-        As in `alliance_spells`.
-
-    Notes
-    -----
-    Gaps do to it what they do to `alliance_spells`.
-
-    Examples
-    --------
-    >>> members = [[{"id": "a", "role": "leader"}, {"id": "b", "role": "member"}]]
-    >>> updates = {"timestamp": pd.to_datetime(["2026-01-01"]), "alliance_id": "u", "members": members}
-    >>> graph = alliance_graph(pd.DataFrame({**updates, "duration": "PT1M"}), until="2026-02-01")
-    >>> dict(graph["a"]["b"])
-    {'weight': 60.0, 'alliances': 1}
-    """
-    try:
-        import networkx as nx
-    except ImportError:
-        raise MissingExtraError("a graph of alliances", extra="analysis") from None
-    graph = nx.Graph()
-    graph.add_nodes_from(sorted({*standing(updates)["agent_id"]}))
-    edges = fetch(
-        take(
-            alliance_edges(updates, until=until),
-            "alliance_edges",
-            "agent_a",
-            "agent_b",
-            "alliances",
-            "shared_s",
-        )
-    )
-    ends = zip(edges["agent_a"].tolist(), edges["agent_b"].tolist(), strict=True)
-    for (a, b), weight, count in zip(
-        ends, edges["shared_s"].tolist(), edges["alliances"].tolist(), strict=True
-    ):
-        graph.add_edge(a, b, weight=weight, alliances=count)
-    return graph
 
 
 def standing(updates: Any) -> pd.DataFrame:
@@ -303,31 +180,55 @@ def standing(updates: Any) -> pd.DataFrame:
     order = [name for name in ("t_us", "seq") if name in table.columns]
     table = table.sort_values(order, kind="stable").reset_index(drop=True)
     start_us = table["t_us"].to_numpy(np.int64)
-    alliance = pd.Series(texts(table["alliance_id"]), dtype="str")
-    ends = alliance.groupby(alliance, sort=False)
-    following = pd.Series(np.arange(len(table))).groupby(alliance.to_numpy(), sort=False).shift(-1)
+    ids, alliance = ranked(table["alliance_id"])
+    each = pd.Series(np.arange(len(table))).groupby(alliance, sort=False)
+    following = each.shift(-1)
     known = following.notna().to_numpy()
     next_us = np.full(len(table), FOREVER_US)
     next_us[known] = start_us[following[known].to_numpy(np.int64)]
-    expires_us = expiries(start_us, texts(table["duration"]))
+    durations, duration = ranked(table["duration"])
+    end_us = np.minimum(next_us, expiries(start_us, durations[duration]))
     rows, (agent, role) = flat_records(table["members"], "id", "role")
-    leads = pd.Series(agent[role == "leader"], index=rows[role == "leader"], dtype=object)
-    firsts = pd.Series(agent, index=rows, dtype=object)
-    leaders = pd.concat([leads, firsts]).groupby(level=0, sort=False).first()
-    members = pd.DataFrame(
+    # Who is named twice is a member once.
+    once = ~repeated(
+        rows.astype(np.int64) * len(agent.categories) + agent.codes, len(table) * len(agent.categories)
+    )
+    leader = np.full(len(table), -1, agent.codes.dtype)
+    for some in (np.flatnonzero(np.diff(rows, prepend=-1)), np.flatnonzero(np.asarray(role == "leader"))):
+        # Of several assignments to one place the last one stays: the first that is named.
+        leader[rows[some[::-1]]] = agent.codes[some[::-1]]
+    rows, agent, role = rows[once], agent[once], role[once]
+    version = each.cumcount().to_numpy(np.int32)
+    labels = pd.Categorical.from_codes(alliance[rows], categories=pd.Index(ids, dtype="str"))
+    return pd.DataFrame(
         {
-            "alliance_id": alliance.to_numpy(object)[rows],
-            "version": ends.cumcount().to_numpy(np.int64)[rows],
+            "alliance_id": labels,
+            "version": version[rows],
             "agent_id": agent,
             "role": role,
-            "leader": leaders.reindex(rows).to_numpy(object),
+            "leader": pd.Categorical.from_codes(leader[rows], dtype=agent.dtype),
             "start_us": start_us[rows],
-            "end_us": np.minimum(next_us, expires_us)[rows],
-            "next_us": next_us[rows],
-        }
+            "end_us": end_us[rows],
+            "left": (end_us == next_us)[rows],
+        },
+        copy=False,
     )
-    # Who is named twice is a member once.
-    return members.drop_duplicates(["alliance_id", "version", "agent_id"]).reset_index(drop=True)
+
+
+def seen_until(members: pd.DataFrame, until: str | pd.Timestamp | None) -> int:
+    """Return up to when there was something to see, in microseconds since 1970; see `alliance_spells`.
+
+    Raises
+    ------
+    ValueError
+        If `until` is no time.
+    """
+    if until is None:
+        return int(members["start_us"].max()) if len(members) else 0
+    moment_us = int(microseconds(pd.Series([until], name="until"))[0])
+    if moment_us == NOT_A_TIME:
+        raise ValueError(f"until={until!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
+    return moment_us
 
 
 def expiries(start_us: Integers, durations: npt.NDArray[np.object_]) -> Integers:
@@ -357,6 +258,28 @@ def expiries(start_us: Integers, durations: npt.NDArray[np.object_]) -> Integers
     return np.asarray(np.maximum(expires, start_us))
 
 
+def _spells(members: pd.DataFrame, until_us: int) -> pd.DataFrame:
+    """Return each spell of a membership once, with how it ended."""
+    key = members["alliance_id"].cat.codes.to_numpy(np.int64)
+    key *= len(members["agent_id"].cat.categories)
+    key += members["agent_id"].cat.codes.to_numpy()
+    order = np.argsort(key, kind="stable")
+    starts, ends = members["start_us"].to_numpy(np.int64), members["end_us"].to_numpy(np.int64)
+    before, after = order[:-1], order[1:]
+    version = members["version"].to_numpy()
+    goes_on = (key[after] == key[before]) & (version[after] == version[before] + 1)
+    goes_on &= starts[after] == ends[before]
+    first = np.flatnonzero(np.append(np.ones(len(order[:1]), bool), ~goes_on))
+    last = order[np.append(first[1:], len(order))[: len(first)] - 1]
+    spells: pd.DataFrame = members[_WHO].iloc[last]
+    spells = spells.assign(start_us=starts[order[first]])
+    end_us = ends[last]
+    left = members["left"].to_numpy(bool)[last] & (end_us != FOREVER_US)
+    ended = np.where(left, 0, np.where(end_us <= until_us, 1, 2)).astype(np.int8)
+    spells["end_us"], spells["ended"] = end_us, pd.Categorical.from_codes(ended, categories=pd.Index(_ENDS))
+    return spells
+
+
 def _months_later(start_us: int, months: int, seconds: float) -> int:
     try:
         start = _EPOCH + start_us * _MICROSECOND
@@ -366,15 +289,6 @@ def _months_later(start_us: int, months: int, seconds: float) -> int:
     except (ValueError, OverflowError):
         return int(FOREVER_US)  # a year that no calendar has
     return (moment - _EPOCH) // _MICROSECOND
-
-
-def _until(rows: pd.DataFrame, until: str | pd.Timestamp | None) -> int:
-    if until is None:
-        return int(rows["start_us"].max()) if len(rows) else 0
-    moment_us = int(microseconds(pd.Series([until], name="until"))[0])
-    if moment_us == NOT_A_TIME:
-        raise ValueError(f"until={until!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
-    return moment_us
 
 
 def _times(epoch_us: Integers) -> pd.DatetimeIndex:

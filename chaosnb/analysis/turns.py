@@ -13,7 +13,7 @@ import pandas as pd
 from chaosnb.analysis.columns import codes
 from chaosnb.analysis.frames import Lazy
 
-__all__ = ["first", "repeated", "repeats"]
+__all__ = ["first", "numbered", "repeated", "repeats"]
 
 _MOST_MARKS: Final = 16
 
@@ -66,6 +66,22 @@ def repeated(key: npt.NDArray[Any], size: int) -> npt.NDArray[np.bool_]:
     # Of several assignments to one place the last one stays.
     first_at[key[::-1]] = place[::-1]
     return np.asarray(first_at[key] != place)
+
+
+def numbered(key: npt.NDArray[Any], size: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return a number for each different key, and these keys; they are at least 0 and less than `size`.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in numbered(np.array([3, 1, 3, 0]), 4)]
+    [[2, 1, 2, 0], [0, 1, 3]]
+    """
+    if size > _MOST_MARKS * len(key):
+        number, found = pd.factorize(key, sort=True)
+        return number, np.asarray(found)
+    marks = np.zeros(size, bool)
+    marks[key] = True
+    return (np.cumsum(marks, dtype=np.int64) - 1)[key], np.flatnonzero(marks)
 
 
 def _turns(lazy: Lazy, by: Sequence[str], *, first: bool) -> Lazy:
