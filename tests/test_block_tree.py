@@ -61,6 +61,12 @@ def test_parents_that_are_missing_or_forged_are_none() -> None:
     }
 
 
+def test_a_block_without_a_hash_is_a_block() -> None:
+    """It ends the walk down its chain, which once went on for ever there."""
+    tree = block_tree(chain(("", "?", 1), ("a", "", 2), ("b", "", 2)))
+    assert dict(zip(tree["block_hash"], tree["lane"], strict=True)) == {"": 0, "a": 0, "b": 1}
+
+
 heights = st.integers(1, 6)
 
 

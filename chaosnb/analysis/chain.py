@@ -68,11 +68,13 @@ def _lanes(ordered: list[str], height: Mapping[str, int], parent: Mapping[str, s
             reach[parent[block]] = max(reach[parent[block]], reach[block])
     lanes: dict[str, int] = {}
     heir: dict[str, str] = {}
-    block = max(ordered, key=lambda block: height[block], default="")
-    while block in height:
-        lanes[block] = 0
-        heir[parent.get(block, "")] = block
-        block = parent.get(block, "")
+    trunk = max(ordered, key=lambda block: height[block], default=None)
+    while trunk is not None:
+        lanes[trunk] = 0
+        above = parent.get(trunk)
+        if above is not None:
+            heir[above] = trunk
+        trunk = above
     ends: dict[int, int] = {}
     # Of several, the branch that reaches highest goes on in its parent's lane.
     for block in sorted(ordered, key=lambda block: (height[block], -reach[block], block)):
