@@ -365,8 +365,9 @@ def _run_verify(options: argparse.Namespace) -> None:
 def _run_repair(options: argparse.Namespace) -> None:
     from chaosnb.store.inspection import mend
 
-    name = options.recording.name
-    target = options.output or options.recording.with_name(f"{name.removesuffix('.chaos')}.mended.chaos")
+    # A dot, or two, is no name.
+    named = options.recording if options.recording.name.strip(".") else options.recording.resolve()
+    target = options.output or named.with_name(f"{named.name.removesuffix('.chaos')}.mended.chaos")
     with _told(options, [options.recording]) as advance:
         mended = mend(options.recording, target, advance=advance)
     if options.quiet:

@@ -131,6 +131,16 @@ def test_a_damaged_recording_is_told_by_the_exit_code_of_verify(
     assert caught.value.code == 2
 
 
+def test_a_repair_within_the_recording_goes_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a dot is all that names it."""
+    record(tmp_path / "run.chaos", 5)
+    monkeypatch.chdir(tmp_path / "run.chaos")
+    main(["repair", "."])
+    assert frames_of(tmp_path / "run.mended.chaos") == frames_of(tmp_path / "run.chaos")
+
+
 def test_wherever_a_byte_is_wrong_all_other_records_are_kept(tmp_path: Path) -> None:
     """One byte at each place, in the head too: the copy lacks at most the record that it is in."""
     folder = tmp_path / "run.chaos"
