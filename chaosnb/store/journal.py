@@ -308,7 +308,11 @@ class JournalReader:
     def _open(self) -> SegmentBytes:
         path = segments(self._folder).get(self.segment)
         if path is None:
-            raise RecordingError(str(self._folder), f"segment {self.segment} is gone")
+            raise RecordingError(
+                str(self._folder),
+                f"segment {self.segment} is gone, as under --max-size or --max-age the oldest are; open the "
+                "recording anew for what is left",
+            )
         try:
             return open_segment(path, self.offset)
         except FileNotFoundError:
