@@ -292,6 +292,21 @@ def test_there_are_about_as_many_points_as_asked_for(points: int) -> None:
     assert frame["time"].is_monotonic_increasing
 
 
+@pytest.mark.parametrize("together", [1, 4])
+def test_numbers_too_large_for_their_sum_are_no_warning(together: int) -> None:
+    """Within a second, and within a bucket; a warning would stand in the cell, and here be an error."""
+    metrics = [
+        ev.NetworkMetrics(1, 1e308, 1, 1, 1, format_timestamp(START_US + second * 1_000_000))
+        for second in (0, 0, 1, 9)
+    ]
+    aggregates, session = Aggregates(), new_session()
+    for place in range(0, len(metrics), together):
+        aggregates.update(batch_of(metrics[place : place + together], session))
+        aggregates.flush()
+    reported = aggregates.value("tps", resolution_s=5)["reported"]
+    assert (reported.iloc[0], reported.iloc[-1]) == (np.inf, 1e308)
+
+
 def test_errors_do_not_move_the_window() -> None:
     """An error's time is that of this machine, whose clock says nothing about the network's."""
     aggregates = fed([batch_of([vote(0)])])

@@ -17,6 +17,8 @@ _SECOND_US: Final = 1_000_000
 _FIRST_CAPACITY: Final = 1024
 _MOST_BUCKETS: Final = 2**20
 _SPAN_S: Final = 4_000
+# Numbers of a node's own making may be too large for their sum, which is infinite then, and no news.
+_SILENT: Final = np.errstate(over="ignore", invalid="ignore")
 
 Columns = dict[str, npt.NDArray[Any]]
 """What holds the values of an aggregate by name."""
@@ -71,6 +73,7 @@ class BucketSums:
         """The oldest second that has a value, since the epoch."""
         return int(self._bucket[0]) if self._size else None
 
+    @_SILENT
     def value(
         self, start: int, width: int, stop: int = NEVER
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
@@ -83,6 +86,7 @@ class BucketSums:
         starts = np.flatnonzero(np.concatenate([[True], coarse[1:] != coarse[:-1]]))
         return coarse[starts], np.add.reduceat(self._sums[low:high], starts, axis=0)
 
+    @_SILENT
     def _add_buckets(self, buckets: npt.NDArray[np.int64], sums: npt.NDArray[Any]) -> None:
         if not len(buckets):
             return
