@@ -138,7 +138,7 @@ def _session(rate: int, past_s: int, cells: list[str]) -> Iterator[Session]:
             with run_lab(home, root) as lab, open_browser() as browser:
                 page = browser.new_page(viewport={"width": 1400, "height": 1000})
                 # All that was before, but for what is on its way.
-                cells = [_CONNECT.format(url=url, past=round(rate * past_s * 0.98)), _SHOW, *cells]
+                cells = [_CONNECT.format(url=url, past=max(round(rate * past_s * 0.98), 1)), _SHOW, *cells]
                 yield _opened(lab, page, cells)
         finally:
             feed.kill()
@@ -201,7 +201,7 @@ def steady(seconds: float) -> list[list[str]]:
             busy_rates.append(_rate(session.frames(), begin, time.time()))
             book.wait_idle()
         session.run()
-        idle_cpu_s = session.cpu_s(seconds / 2) * 2
+        idle_cpu_s = session.cpu_s(seconds)
         book.saved()
         disk = (session.root / "bench.ipynb").stat().st_size
     inside = [message for message in sent if start <= message.at <= end]
