@@ -39,6 +39,7 @@ DRAWN: dict[str, tuple[Callable[..., go.Figure], tuple[str, ...], dict[str, Any]
     ),
     "reputation_inequality": (figures.reputation_inequality, ("reputation_update",), {}),
     "reputation_movers": (figures.reputation_movers, ("reputation_update",), {}),
+    "reputation_reversion": (figures.reputation_reversion, ("reputation_update",), {}),
     "sentiment_by": (figures.sentiment_by, ("consensus_discussion",), {}),
     "sentiment_lead": (figures.sentiment_lead, ("block_validation", "consensus_discussion"), {}),
     "uptime": (figures.uptime, ("agent_status",), {}),
@@ -124,3 +125,18 @@ def test_numbers_drawn_are_those_of_the_analysis(tables: dict[str, pd.DataFrame]
     movers = figures.reputation_movers(tables["reputation_update"], top=4)
     wanted = analysis.reputation_movers(tables["reputation_update"], top=4)
     assert sum(float(np.sum(trace.x)) for trace in movers.data[:-1]) == pytest.approx(wanted["moved"].sum())
+
+
+def test_the_line_of_reversion_is_the_rate_and_lies_in_its_wedge(tables: dict[str, pd.DataFrame]) -> None:
+    """Against dots whose slope within agents it is, but for what the jackknife corrects."""
+    scores = tables["reputation_update"]
+    found = analysis.reputation_reversion(scores).iloc[0]
+    dots, wedge, line = figures.reputation_reversion(scores).data
+    assert line.y[0] / line.x[0] == pytest.approx(-found["rate"])
+    steepest, flattest = sorted(y / x for x, y in zip(wedge.x, wedge.y, strict=True) if x > 0)
+    assert (steepest, flattest) == pytest.approx((-found["high"], -found["low"]))
+    assert len(dots.x) == found["updates"]
+    assert line.x[0] == dots.x.min()
+    means = scores.groupby("agent_id")["old_score"].transform("mean")
+    used = scores.groupby("agent_id")["old_score"].transform("size") >= 10
+    np.testing.assert_allclose(np.sort(dots.x), np.sort((scores["old_score"] - means)[used]))

@@ -20,6 +20,7 @@ __all__ = [
     "reputation_summary",
     "reputation_trajectories",
     "score_changes",
+    "score_deviations",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -291,10 +292,7 @@ def reputation_reversion(updates: Frame, *, confidence: float = 0.95) -> Frame:
     (True, 0.5)
     """
     z = quantile(confidence)
-    rows = score_changes(updates)
-    rows["moved"] = rows["new_score"] - rows["old_score"]
-    size = rows.groupby("agent_id")["moved"].transform("size")
-    rows = rows[(size >= _FEWEST).to_numpy(bool)]
+    rows = _lasting(updates)
     columns = ["agents", "updates", "rate", "low", "high", "half_life", "mean"]
     kinds = dict(zip(columns, ["int64"] * 2 + ["float64"] * 5, strict=True))
     agents = rows["agent_id"].nunique()
@@ -328,11 +326,44 @@ def score_changes(updates: Any, *names: str) -> pd.DataFrame:
     return rows.astype(kinds).fillna({"agent_id": ""})
 
 
+def score_deviations(updates: Any) -> pd.DataFrame:
+    """Return what `reputation_reversion` fits a line to, as pandas rows in order of time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        For agents with at least 10 updates: `agent_id`, `distance` (old score − its mean for the agent), and
+        `change` (new − old score, less its mean for the agent).
+
+    Examples
+    --------
+    >>> of = {"timestamp": pd.to_datetime(range(10), unit="s"), "agent_id": "a", "old_score": [0.5, 0.7] * 5}
+    >>> score_deviations(pd.DataFrame({**of, "new_score": 0.5}))["distance"].round(2).tolist()[:2]
+    [-0.1, 0.1]
+    """
+    return _within(_lasting(updates))
+
+
+def _lasting(updates: Any) -> pd.DataFrame:
+    """Return the updates of agents that have enough of them."""
+    rows = score_changes(updates)
+    rows["moved"] = rows["new_score"] - rows["old_score"]
+    size = rows.groupby("agent_id")["moved"].transform("size")
+    return rows[(size >= _FEWEST).to_numpy(bool)]
+
+
+def _within(rows: pd.DataFrame) -> pd.DataFrame:
+    own = rows[["old_score", "moved"]]
+    apart = own - own.groupby(rows["agent_id"]).transform("mean")
+    return pd.DataFrame(
+        {"agent_id": rows["agent_id"], "distance": apart["old_score"], "change": apart["moved"]}
+    )
+
+
 def _slope(rows: pd.DataFrame) -> tuple[float, float]:
     """Return the slope of changes against old scores within agents, and its standard error."""
-    x, y = rows["old_score"], rows["moved"]
-    agents = rows["agent_id"]
-    x, y = x - x.groupby(agents).transform("mean"), y - y.groupby(agents).transform("mean")
+    apart = _within(rows)
+    x, y, agents = apart["distance"], apart["change"], apart["agent_id"]
     spread = float((x**2).sum())
     if spread == 0:
         return float("nan"), float("nan")

@@ -34,6 +34,7 @@ from chaosnb.figures.gallery import memes
 from chaosnb.figures.gaps import mark_gaps
 from chaosnb.figures.network import alliances
 from chaosnb.figures.production import block_intervals, height
+from chaosnb.figures.reversion import reputation_reversion
 from chaosnb.figures.series import decisions, event_rate, lag, reputation, sentiment, tps
 from chaosnb.figures.shares import approval_by, participation, participation_by_status, vote_distribution
 from chaosnb.figures.specs import FIGURES
@@ -75,6 +76,7 @@ __all__ = [
     "reputation_breaks",
     "reputation_inequality",
     "reputation_movers",
+    "reputation_reversion",
     "sentiment",
     "sentiment_by",
     "sentiment_lead",

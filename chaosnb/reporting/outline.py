@@ -138,6 +138,7 @@ def outline(named: Mapping[str, Any], fresh_s: float | None) -> Iterator[Section
             Exhibit(figures.reputation, ("scores",), gaps=True),
             Exhibit(figures.reputation_movers, ("scores",)),
             Exhibit(figures.reputation_inequality, ("scores",), {"every_s": _tick(named["scores"])}),
+            Exhibit(figures.reputation_reversion, ("scores",)),
             Exhibit(analysis.reputation_reversion, ("scores",), title="Return to a mean"),
         ),
     )
