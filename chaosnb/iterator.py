@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from operator import itemgetter
 
 from chaosnb.endpoint import Endpoint
 from chaosnb.ingest.connection import Connection
+from chaosnb.ingest.intake import Incident
 from chaosnb.ingest.pace import Silence
 from chaosnb.ingest.session import Batch, Session
 from chaosnb.ingest.transport import Limits, choose_transport
 from chaosnb.protocol.events import Event, check_topics
 from chaosnb.protocol.signing import Identity
+from chaosnb.text import printable
 
 __all__ = ["connect"]
 
@@ -29,7 +32,8 @@ async def connect(
 ) -> AsyncIterator[AsyncIterator[Event]]:
     """Subscribe within asyncio: an iterator of events, one after the other, over all reconnections.
 
-    The parameters are those of `stream`. What cannot be read is left out; what comes again comes once.
+    The parameters are those of `stream`. What cannot be read is left out; what comes again comes once. Where
+    the node cannot be reached at first, that is said, once, and it is tried on.
 
     Examples
     --------
@@ -46,7 +50,14 @@ async def connect(
     silence = Silence(stale_after)
     endpoint = Endpoint(url, identity, allow_insecure=allow_insecure)
     session = Session(wanted, endpoint.identity)
-    batches = Connection(url=endpoint.url, session=session, connect=connect_node, silence=silence).batches()
+    connection = Connection(
+        url=endpoint.url,
+        session=session,
+        connect=connect_node,
+        silence=silence,
+        on_incident=_Teller(endpoint.shown_url),
+    )
+    batches = connection.batches()
     events = _events(batches)
     try:
         yield events
@@ -54,6 +65,23 @@ async def connect(
         await events.aclose()
         await batches.aclose()
         endpoint.close()
+
+
+class _Teller:
+    """Says that the first try to reach a node failed, which else looks like one that sends nothing."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._first = True
+
+    def __call__(self, incident: Incident) -> None:
+        if self._first and incident.state == "reconnecting":
+            print(
+                f"chaosnb: {self._url}: {printable(incident.detail)}. connect() keeps trying. Is the node "
+                "running, and is this its address?",
+                file=sys.stderr,
+            )
+        self._first = self._first and incident.state == "connecting"
 
 
 async def _events(batches: AsyncGenerator[Batch]) -> AsyncGenerator[Event]:

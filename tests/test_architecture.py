@@ -56,7 +56,7 @@ ROOMS = {
     "opening": room(f"{PIPELINE} endpoint pump live playback", lazily="notebook"),
     "recording": room(f"{PIPELINE} endpoint opening"),
     "serving": room("text errors protocol ingest tables store devnet"),
-    "iterator": room("errors protocol ingest endpoint"),
+    "iterator": room("errors text protocol ingest endpoint"),
     "reporting": room("text errors protocol.schema store analysis figures", lazily="__init__"),
     "notebook": room(f"{PIPELINE} analysis figures live"),
     "cli": room(

@@ -313,6 +313,24 @@ def test_connect_gives_events_in_order_of_arrival(node: chaosnb.Devnet) -> None:
     assert stamps == sorted(stamps)
 
 
+def test_connect_says_once_that_a_node_cannot_be_reached(capsys: pytest.CaptureFixture[str]) -> None:
+    """And goes on trying until it is there."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    async def first() -> object:
+        async with chaosnb.connect("network", url=f"ws://127.0.0.1:{port}") as events:
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(0.1)
+            with chaosnb.Devnet(rate=400, port=port):
+                return await asyncio.wait_for(waiting, 60)
+
+    assert asyncio.run(first()) is not None
+    out = capsys.readouterr().err
+    assert out.count(f"ws://127.0.0.1:{port}/ws/v1: connection refused. connect() keeps trying") == 1
+
+
 def test_many_streams_run_side_by_side(node: chaosnb.Devnet) -> None:
     """Each has its own connection and its own numbering."""
     streams = [chaosnb.stream("network", url=node.url) for _ in range(5)]
