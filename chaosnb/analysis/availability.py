@@ -116,8 +116,9 @@ def absences(statuses: Frame, *, until: str | pd.Timestamp | None = None) -> Fra
     [['a', 'inactive', 'why', 20.0, 25.0, 1, 5.0]]
     """
     rows, told = _spells(statuses, until, "reason", "expected_duration_s")
-    rows = rows[(rows["status"] != "active").to_numpy(bool)].sort_values(["t_us", "agent_id"])
-    told = told.loc[rows.index]
+    rows = rows[(rows["status"] != "active").to_numpy(bool)].drop(columns="end_us")
+    rows = rows.iloc[np.lexsort((rows["agent_id"].cat.codes.to_numpy(), rows["t_us"].to_numpy()))]
+    told = told.iloc[rows.index.to_numpy()]
     expected, over = told["expected_duration_s"].astype("float64"), rows["over"].to_numpy(bool)
     found = {
         "time": rows["t_us"],
@@ -227,20 +228,20 @@ def participation_by_status(votes: Frame, statuses: Frame, *, confidence: float 
 def _spells(
     statuses: Any, until: str | pd.Timestamp | None, *names: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return each status with when it ends, and these columns, which its index refers to.
+    """Return each status with when it ends, and these columns, whose places its index tells.
 
     There are `t_us`, `end_us`, `lasts_s`, and whether it is `over`. Agents and statuses are categories in
     order of their names, all of them used; rows are in order of agents and of time.
     """
     wanted = ("timestamp", "agent_id", "status", *names)
     table = fetch(take(statuses, "agent_status", *wanted, optional=["seq"]))
-    order = ["agent_id", *[name for name in ("t_us", "seq") if name in table.columns]]
-    rows = table[order].assign(status=table["status"])
+    times = [table[name].to_numpy() for name in ("seq", "t_us") if name in table.columns]
+    rows = table[["agent_id", "status", "t_us"]].copy(deep=False)
     for name in ("agent_id", "status"):
         labels, place = ranked(rows[name])
         narrow = place.astype(np.min_scalar_type(-len(labels) - 1))
         rows[name] = pd.Categorical.from_codes(narrow, categories=pd.Index(labels, dtype="str"))
-    rows = rows.sort_values(order, kind="stable")[["agent_id", "status", "t_us"]]
+    rows = rows.iloc[np.lexsort([*times, rows["agent_id"].cat.codes.to_numpy()])]
     last = int(rows["t_us"].max()) if len(rows) else 0
     if until is not None:
         last = int(microseconds(pd.Series([until], name="until"))[0])

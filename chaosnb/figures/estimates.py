@@ -13,7 +13,7 @@ from chaosnb.analysis.discussion import sentiment_index
 from chaosnb.analysis.discussion import sentiment_lead as leads
 from chaosnb.analysis.drivers import vote_drivers as drivers
 from chaosnb.analysis.meme_votes import meme_effect as effects
-from chaosnb.figures.style import PALETTE, Floats, Spec, label, plane_layout, still
+from chaosnb.figures.style import PALETTE, Floats, Spec, label, plane_layout, still, whiskers
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -282,16 +282,7 @@ def forest(
 def _points(rows: pd.DataFrame, middle: str, color: str, count: int, *, shift: float = 0.0) -> Spec:
     x, low, high = (_floats(rows[name]) for name in (middle, "low", "high"))
     told = [f"{m:.3g} ({a:.3g} to {b:.3g})" for m, a, b in zip(x, low, high, strict=True)]
-    points: dict[str, Any] = {
-        **{"type": "scatter", "mode": "markers", "x": x, "y": np.arange(count)[::-1] + shift},
-        **{"marker": {"size": 9, "color": color}, "showlegend": False},
-        **{"hovertext": told, "hovertemplate": "%{hovertext}<extra></extra>"},
-        "error_x": {
-            **{"type": "data", "symmetric": False, "array": high - x, "arrayminus": x - low},
-            **{"color": color, "thickness": 2, "width": 4},
-        },
-    }
-    return points
+    return whiskers(x, low, high, np.arange(count)[::-1] + shift, told, color)
 
 
 def _floats(column: Any) -> Floats:

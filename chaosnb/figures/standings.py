@@ -25,6 +25,7 @@ from chaosnb.figures.style import (
     plane_layout,
     room_for,
     time_layout,
+    whiskers,
     words,
 )
 
@@ -259,15 +260,7 @@ def shares(
         A plotly figure specification.
     """
     share, low, high = ends
-    points: Spec = {
-        **{"type": "scatter", "mode": "markers", "x": share, "y": np.arange(len(names)), "showlegend": False},
-        **{"marker": {"size": 9, "color": _BLUE}, "hovertext": [*told]},
-        "hovertemplate": "%{hovertext}<extra></extra>",
-        "error_x": {
-            **{"type": "data", "symmetric": False, "array": high - share, "arrayminus": share - low},
-            **{"color": _BLUE, "thickness": 2, "width": 4},
-        },
-    }
+    points = whiskers(share, low, high, np.arange(len(names)), told, _BLUE)
     height = 110 + max(_SHARE_PX * len(names), 120)
     layout = plane_layout(title, axis, "", empty=not len(names), height=height)
     layout["margin"] |= {"l": room_for(names) + 50, "t": 40}

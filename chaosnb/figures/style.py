@@ -7,7 +7,7 @@ figure is readable in light, dark and print.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +36,7 @@ __all__ = [
     "second_axis",
     "still",
     "time_layout",
+    "whiskers",
     "words",
 ]
 
@@ -221,6 +222,19 @@ def plane_layout(title: str, x_title: str, y_title: str, *, empty: bool, height:
         # An axis without data shows made-up dates and numbers.
         layout["xaxis"]["showticklabels"] = layout["yaxis"]["showticklabels"] = False
     return layout
+
+
+def whiskers(x: Floats, low: Floats, high: Floats, y: NDArray[Any], told: Sequence[str], color: str) -> Spec:
+    """Make dots at places in a row, each with its interval to both sides, and what to tell on hover."""
+    return {
+        **{"type": "scatter", "mode": "markers", "x": x, "y": y, "showlegend": False},
+        **{"marker": {"size": 9, "color": color}, "hovertext": [*told]},
+        "hovertemplate": "%{hovertext}<extra></extra>",
+        "error_x": {
+            **{"type": "data", "symmetric": False, "array": high - x, "arrayminus": x - low},
+            **{"color": color, "thickness": 2, "width": 4},
+        },
+    }
 
 
 def room_for(names: Iterable[str]) -> int:
