@@ -88,3 +88,16 @@ def test_a_network_in_which_nothing_changes_gives_few_alarms_and_a_change_is_see
     assert len(alarms) == 180
     assert np.mean(alarms) <= 0.05
     assert np.mean(seen) > 0.9
+
+
+@pytest.mark.parametrize("by", ["personality", None])
+def test_blocks_at_the_same_moment_are_in_order_of_their_hashes(by: str | None) -> None:
+    """Whatever order they came in: among others, in the middle of a path."""
+    votes = votes_of(9, 1, 8, 2, each=10)
+    votes["timestamp"] = votes["timestamp"].where(votes["block_hash"] != "b002", votes["timestamp"].iloc[10])
+    swapped = votes.assign(block_hash=votes["block_hash"].map({"b001": "z", "b002": "a"}).fillna("h"))
+    found = same_everywhere(cusum, swapped[swapped["block_hash"] != "h"], by=by)
+    deviation = np.array([8 - 4.5, 1 - 4.5])
+    np.testing.assert_allclose(
+        found["cusum"], np.cumsum(deviation) / np.sqrt((deviation**2).sum()), atol=1e-12
+    )

@@ -41,7 +41,7 @@ def meme_references(messages: Frame, memes: Frame) -> Frame:
         Most references first: `meme_id`, `creator_id`, `creator_personality`, `posted` (when),
         `references`, `speakers` (agents that refer to it), `blocks` (in whose discussion), and, after the
         posting, `first_s`, `median_s` and `last_s` of its references. A meme that nobody refers to has a
-        row; so has one that is referred to but not among the `memes`, without a creator
+        row; so has one that is referred to but not among the `memes`, without a creator.
 
     Raises
     ------
