@@ -19,10 +19,12 @@ from chaosnb.ingest.session import Batch, Session
 from chaosnb.protocol.signing import Identity
 from chaosnb.store.dataset import Dataset
 from chaosnb.store.recorder import Recorder
+from chaosnb.tables.activity import ACTIVITY
 from chaosnb.tables.aggregates import AGGREGATES
 from chaosnb.tables.capture import Capture, drift_frame
 from chaosnb.tables.ledgers import gap_frame
 from chaosnb.tables.retention import parse_retention
+from chaosnb.tables.tallies import TALLIES
 from tests.faulty_network import FaultyNetwork
 
 __all__ = ["FAULTS", "TOPICS", "URL", "Seen", "frames_of", "listen", "pump", "recorder_of"]
@@ -67,13 +69,15 @@ class Seen:
             "late": capture.late,
             "closed holes": link.ledger.closed,
         }
-        self.known = (session.topics, session.simulated, link.skew_s)
+        self.known = (session.topics, session.simulated, link.skew_s, link.ledger.complete_spans)
+        self.plotted = _plotted(capture)
 
     def assert_equal(self, other: Seen) -> None:
         assert self.counts == other.counts
         assert self.known == other.known
-        for name, frame in self.frames.items():
-            pd.testing.assert_frame_equal(frame, other.frames[name], check_exact=True, obj=name)
+        for one, another in ((self.frames, other.frames), (self.plotted, other.plotted)):
+            for name, frame in one.items():
+                pd.testing.assert_frame_equal(frame, another[name], check_exact=True, obj=name)
 
 
 class Companion(Protocol):
@@ -94,12 +98,20 @@ def frames_of(data: Dataset) -> dict[str, pd.DataFrame]:
 
 
 def pump(capture: Capture, link: Link) -> Callable[[Batch], None]:
+    _plotted(capture)  # from the beginning, since they are kept up once somebody has asked
+
     def take(batch: Batch) -> None:
         capture.accept(batch)
         for name, forgotten_us in capture.forgotten_us.items():
             link.ledger.evict(name, forgotten_us)
 
     return take
+
+
+def _plotted(capture: Capture) -> dict[str, pd.DataFrame]:
+    tables = capture.tables
+    found = {name: capture.tallies.value(name, lambda table: tables[table].snapshot()) for name in TALLIES}
+    return found | {name: capture.aggregates.value(name, window_s=None) for name in ACTIVITY}
 
 
 def recorder_of(folder: Path, network: FaultyNetwork, **options: object) -> Recorder:
