@@ -187,7 +187,7 @@ def _states(
     block: Integers, group: Integers, groups: int, yes: npt.NDArray[np.bool_], enough: float
 ) -> Integers:
     """Return how each block stands after each of its votes, which are in order of block and time."""
-    starts = np.flatnonzero(np.diff(block, prepend=-1))
+    starts = np.flatnonzero(_changes(block))
     sizes = np.diff(starts, append=len(block))
 
     def so_far(values: npt.NDArray[Any]) -> Integers:
@@ -200,7 +200,9 @@ def _states(
     gives_in[yes] = ~repeated(group[yes], groups)
     # A personality stands against a block from its first vote, a rejection, to its first approval.
     against = so_far((opens & ~yes).astype(np.int8) - (gives_in & ~opens).astype(np.int8))
-    voted, approvals = so_far(np.ones(len(block), np.int8)), so_far(yes.astype(np.int8))
+    place = np.arange(1, len(block) + 1, dtype=np.int32 if len(block) < 2**31 else np.int64)
+    voted: Integers = place - np.repeat(starts.astype(place.dtype), sizes)
+    approvals = so_far(yes.astype(np.int8))
     accepted = (2 * approvals > voted) & (against == 0)
     state = np.where(accepted, np.int8(_ACCEPTED), np.int8(_REJECTED))
     state[voted < enough] = _OPEN
@@ -210,10 +212,17 @@ def _states(
 def _decisive(block: Integers, state: Integers, t_us: Integers, blocks: int) -> tuple[Integers, Integers]:
     """Return how each block stands in the end, and when it came to stand so."""
     final, since_us = np.full(blocks, _OPEN), np.zeros(blocks, np.int64)
-    changes = (np.diff(block, prepend=-1) != 0) | (np.diff(state, prepend=-1) != 0)
+    changes = _changes(block) | _changes(state)
     # Of several assignments to one place the last one stays.
     final[block[changes]], since_us[block[changes]] = state[changes], t_us[changes]
     return final, since_us
+
+
+def _changes(values: Integers) -> npt.NDArray[np.bool_]:
+    """Return where a value is another than the one before it; the first one is."""
+    found = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=found[1:])
+    return found
 
 
 def _kaplan_meier(

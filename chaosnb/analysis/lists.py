@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ __all__ = ["flat_records", "flat_texts"]
 
 Integers = npt.NDArray[Any]
 
+_STR: Final[Any] = pd.StringDtype("pyarrow", na_value=np.nan)
+
 
 def flat_texts(column: pd.Series) -> tuple[Integers, Integers, pd.Index]:
     """Return what stands in lists of text one after the other: the place of its row, a code, and all labels.
@@ -28,7 +30,7 @@ def flat_texts(column: pd.Series) -> tuple[Integers, Integers, pd.Index]:
     """
     rows, items = _flat(column)
     codes, labels = _coded(items)
-    return rows, codes.astype(np.int64), pd.Index(labels, dtype="str")
+    return rows, codes.astype(np.int64), pd.Index(_STR.__from_arrow__(labels))
 
 
 def flat_records(column: pd.Series, *fields: str) -> tuple[Integers, list[pd.Categorical]]:
@@ -67,16 +69,16 @@ def _flat(column: pd.Series) -> tuple[Integers, Any]:
 
 def _labels(values: Any) -> pd.Categorical:
     codes, labels = _coded(values)
-    names, place = np.unique(np.array(labels, dtype=object), return_inverse=True)
+    names, place = np.unique(np.array(labels.to_pylist(), dtype=object), return_inverse=True)
     narrow = place.astype(np.min_scalar_type(-len(names) - 1))
     return pd.Categorical.from_codes(narrow[codes], categories=pd.Index(names, dtype="str"))
 
 
-def _coded(values: Any) -> tuple[npt.NDArray[np.int32], list[str]]:
-    """Return the codes of chunks of text, and their labels; what is missing is empty text."""
+def _coded(values: Any) -> tuple[npt.NDArray[np.int32], Any]:
+    """Return the codes of chunks of text, and their labels in Arrow; what is missing is empty text."""
     text = values if pa.types.is_string(values.type) else pc.cast(values, pa.large_string())
     known = (text.fill_null("") if text.null_count else text).dictionary_encode().unify_dictionaries()
     if not known.num_chunks:
-        return np.zeros(0, np.int32), []
+        return np.zeros(0, np.int32), pa.array([], pa.large_string())
     codes = np.concatenate([part.indices.to_numpy() for part in known.chunks])
-    return codes, known.chunk(0).dictionary.to_pylist()
+    return codes, known.chunk(0).dictionary.cast(pa.large_string())
