@@ -133,7 +133,7 @@ def absences(statuses: Frame, *, until: str | pd.Timestamp | None = None) -> Fra
         "over": over.astype(np.int64),
         "late_s": (rows["lasts_s"] - expected).where(over),
     }
-    return give(pd.DataFrame(found), statuses)
+    return give(pd.DataFrame(found, copy=False), statuses)
 
 
 def participation_by_status(votes: Frame, statuses: Frame, *, confidence: float = 0.95) -> Frame:

@@ -164,7 +164,6 @@ def reputation_movers(updates: Frame, *, top: int = 10, reasons: int = 3) -> Fra
     if top < 1 or reasons < 1:
         raise ValueError(f"top={top!r} and reasons={reasons!r} are not possible: choose at least 1")
     rows = score_changes(updates, "reason")
-    rows["moved"] = rows["new_score"] - rows["old_score"]
     ends = rows.groupby("agent_id").agg(first=("old_score", "first"), last=("new_score", "last"))
     change = (ends["last"] - ends["first"]).rename("change")
     order = np.lexsort((change.index.to_numpy(object), -np.abs(change.to_numpy(np.float64))))
@@ -172,7 +171,7 @@ def reputation_movers(updates: Frame, *, top: int = 10, reasons: int = 3) -> Fra
     rows = rows[rows["agent_id"].isin(chosen.index)]
     places, kinds = pd.factorize(texts(rows["reason"]))
     short = np.array([without_particulars(text) for text in kinds], dtype=object)
-    rows = rows.assign(reason=short[places])
+    rows = rows.assign(reason=short[places], moved=rows["new_score"] - rows["old_score"])
     told = rows.groupby(["agent_id", "reason"])["moved"]
     found = told.agg(["size", "sum"]).reset_index()
     found.columns = pd.Index(["agent_id", "reason", "updates", "moved"])

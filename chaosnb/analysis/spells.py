@@ -89,7 +89,7 @@ def alliance_spells(updates: Frame, *, until: str | pd.Timestamp | None = None) 
         "ended": spells["ended"].astype("str"),
         "lasted_s": np.maximum(np.minimum(end_us, until_us) - start_us, 0) / 1e6,
     }
-    return give(pd.DataFrame(found), updates)
+    return give(pd.DataFrame(found, copy=False), updates)
 
 
 def alliance_churn(
