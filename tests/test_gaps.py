@@ -334,6 +334,7 @@ def test_what_retention_forgot_is_not_complete() -> None:
 
 
 UNREADABLE = b"{oops"
+UNTIMED = b'{"type":"subscribed","topics":["blocks"]}'
 
 
 def test_no_span_around_what_could_not_be_read_is_complete() -> None:
@@ -367,6 +368,15 @@ def test_what_could_not_be_read_amid_a_batch_is_of_any_time_within_it() -> None:
     early.give(*each(range(1, 10)))
     assert not early.complete(0, 5)
     assert early.complete(1, 5)
+
+
+def test_what_tells_no_time_ends_no_span_around_what_could_not_be_read() -> None:
+    """A message that steers the link may come at once; the next event ends the span."""
+    feed = whole()
+    feed.give(UNREADABLE, metrics(101))
+    feed.give(UNTIMED)
+    feed.give(*each([105, 110, 120]))
+    assert not feed.complete(103, 104)
 
 
 def test_spans_around_what_could_not_be_read_are_bounded() -> None:
@@ -575,20 +585,21 @@ def _blocks(messages: Iterable[Outgoing]) -> list[dict[str, Any]]:
     return [_block(message.data) for message in messages if _is_block(message)]
 
 
-_TURNS = st.lists(st.lists(st.none() | st.floats(0, 60), min_size=1, max_size=5), min_size=1, max_size=30)
+_MESSAGES = st.sampled_from((UNREADABLE, UNTIMED)) | st.floats(0, 60)
+_TURNS = st.lists(st.lists(_MESSAGES, min_size=1, max_size=5), min_size=1, max_size=30)
 
 
 @given(_TURNS, st.integers(2, 30), st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
 def test_batches_read_together_leave_the_same_ledger(
-    turns: list[list[float | None]], together: int, rng: random.Random
+    turns: list[list[float | bytes]], together: int, rng: random.Random
 ) -> None:
     """Where what could not be read lies, what is whole and which blocks are missing, as one by one."""
     batches = []
     for turn in turns:
         events = [
-            UNREADABLE if at_s is None else encode(rng.choice((metrics(at_s), block(round(at_s), at_s))))
-            for at_s in turn
+            told if isinstance(told, bytes) else encode(rng.choice((metrics(told), block(round(told), told))))
+            for told in turn
         ]
         batches.append([Frame(data, ARRIVAL_US * 1_000) for data in events])
     found = []

@@ -190,10 +190,10 @@ class GapLedger:
     def feed(self, batch: Batch) -> None:
         """Take in what arrived; each batch once, in order of arrival."""
         with self._lock:
-            # The span of what could not be read ends, and begins, with the batch that it came with.
-            one_by_one = batch.ends and (batch.rejects or self._unread.is_open)
-            for part in batch.split() if one_by_one else (batch,):
-                self._feed(part)
+            if len(batch.times_us):
+                self._watch(batch)
+                self._resolve(batch)
+            self._follow(batch)
 
     def evict(self, table: str, before_us: int) -> None:
         """Note that rows of a table from before this event time, or of this very time, are forgotten."""
@@ -267,36 +267,32 @@ class GapLedger:
         span = since_us + disorder_us, newest_us - self._lateness_us
         return cut_out(span, [*holes, *self._unread.spans(disorder_us)])
 
-    def _feed(self, batch: Batch) -> None:
-        newest_us = self._progress.newest_us if batch.rejects else None
-        timed = bool(len(batch.times_us))
-        if timed:
-            self._watch(batch)
-            self._resolve(batch)
-            self._follow(batch)
-        # By the newest event time on both sides, since nothing tells where in the batch they were.
-        if batch.rejects:
-            self._unread.note(newest_us)
-        elif timed and self._unread.is_open:
-            self._unread.advance(self._progress.newest_us)
-
     def _follow(self, batch: Batch) -> None:
-        """Follow the chain, part by part, since holes are declared at the end of each."""
+        """Follow the chain and what could not be read part by part: either's spans end with one."""
         times, arrivals = batch.times_us, batch.arrivals_ns
         proposals: list[tuple[BlockProposal, int]] = []
         if (blocks := batch.rows.get("block_proposal")) is not None:
             proposals = list(zip(blocks.events, blocks.timestamp_us.tolist(), strict=True))
-        done = proposed = 0
-        for end, last, newest_us in batch.parts("block_proposal"):
+        done = start = proposed = rejected = 0
+        for end, last, unread, newest_us in batch.parts("block_proposal"):
+            # Between the parts' newest times, since nothing tells where in the part they were.
+            if unread > rejected:
+                self._progress.feed(times[done:start], arrivals[done:start])
+                done = start
+                self._unread.note(self._progress.newest_us)
             for block, at_us in proposals[proposed:last]:
                 self._chain.feed(block, at_us)
-            proposed = last
-            if (due_us := self._chain.due_us) is not None and newest_us >= due_us:
+            is_due = (due_us := self._chain.due_us) is not None and newest_us >= due_us
+            is_read = end > start and unread == rejected and self._unread.is_open
+            if is_due or is_read:
                 self._progress.feed(times[done:end], arrivals[done:end])
                 done = end
+            if is_due:
                 self._chain.advance(self._progress.newest_us or 0)
-        if done < len(times):
-            self._progress.feed(times[done:], arrivals[done:])
+            if is_read:
+                self._unread.advance(self._progress.newest_us)
+            start, proposed, rejected = end, last, unread
+        self._progress.feed(times[done:], arrivals[done:])
 
     def _unresolved(self) -> _Loss | None:
         """Return the gap that is open, or that no newer event has followed."""

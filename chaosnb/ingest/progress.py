@@ -38,7 +38,8 @@ class Progress:
 
     def feed(self, times_us: npt.NDArray[np.int64], arrivals_ns: npt.NDArray[np.int64]) -> None:
         """Add events, their own times and those of their arrival, in order of arrival."""
-        self._fresh.append((times_us, arrivals_ns))
+        if len(times_us):
+            self._fresh.append((times_us, arrivals_ns))
         self._fresh_rows += len(times_us)
         if self._fresh_rows >= _TAKEN_AT_ONCE:
             self._take_in()

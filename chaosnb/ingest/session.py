@@ -7,7 +7,7 @@ present, and the count of schema drift.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -54,12 +54,6 @@ class Rows(Struct):
     timestamp_us: npt.NDArray[np.int64]
     received_at_ns: npt.NDArray[np.int64]
     seq: npt.NDArray[np.int64]
-
-    def between(self, after: int, last: int) -> Rows:
-        """Return those with a greater arrival number than the one, up to the other."""
-        low, high = np.searchsorted(self.seq, [after, last], side="right").tolist()
-        times_us, received_at_ns = self.timestamp_us[low:high], self.received_at_ns[low:high]
-        return Rows(self.events[low:high], times_us, received_at_ns, self.seq[low:high])
 
 
 def join_rows(parts: Sequence[Rows]) -> Rows:
@@ -141,8 +135,8 @@ class Batch(Struct):
         """The errors that the node sent."""
         return self.rows["error"].events if "error" in self.rows else []
 
-    def parts(self, table: str) -> list[tuple[int, int, int]]:
-        """Cut it where the parts end that it is made of, leaving out parts without `timed` rows.
+    def parts(self, table: str) -> list[tuple[int, int, int, int]]:
+        """Cut it where the parts end that it is made of, leaving out those without `timed` rows and rejects.
 
         Parameters
         ----------
@@ -150,33 +144,23 @@ class Batch(Struct):
 
         Returns
         -------
-        list of (int, int, int)
-            How many of `times_us`, and how many rows of the table, lie before a part's end; and the newest of
-            the part's times.
+        list of (int, int, int, int)
+            How many of `times_us`, how many rows of the table, and how many rejects lie before a part's end;
+            and the newest of the part's times, which is below all others where it has none.
         """
         rows = self.rows.get(table)
         if not self.ends:
-            return [(len(self.times_us), len(rows.events) if rows else 0, int(self.times_us.max()))]
-        row_ends = np.searchsorted(rows.seq if rows else _nothing(), self.ends, side="right")
+            newest = int(self.times_us.max(initial=INVALID_TIMESTAMP))
+            return [(len(self.times_us), len(rows.events) if rows else 0, len(self.rejects), newest)]
+        arrived = (rows.seq if rows else _nothing(), self.rejects_seq)
+        row_ends, reject_ends = (np.searchsorted(seq, self.ends, side="right") for seq in arrived)
         starts = np.concatenate([[0], self.timed_ends[:-1]])
         some = self.timed_ends > starts
-        newest_us = np.maximum.reduceat(self.times_us, starts[some])
-        found = self.timed_ends[some].tolist(), row_ends[some].tolist(), newest_us.tolist()
+        newest_us = np.full(len(starts), INVALID_TIMESTAMP)
+        newest_us[some] = np.maximum.reduceat(self.times_us, starts[some])
+        some |= np.diff(reject_ends, prepend=0) > 0
+        found = (values[some].tolist() for values in (self.timed_ends, row_ends, reject_ends, newest_us))
         return list(zip(*found, strict=True))
-
-    def split(self) -> Iterator[Batch]:
-        """Give each part that it is made of as a batch of its own: its rows, times and rejects."""
-        done, done_seq = 0, 0
-        for end_seq, end in zip(self.ends, self.timed_ends.tolist(), strict=True):
-            rows = {name: rows.between(done_seq, end_seq) for name, rows in self.rows.items()}
-            low, high = np.searchsorted(self.rejects_seq, [done_seq, end_seq], side="right").tolist()
-            yield Batch(
-                rows={name: part for name, part in rows.items() if part.events},
-                rejects=self.rejects[low:high],
-                times_us=self.times_us[done:end],
-                arrivals_ns=self.arrivals_ns[done:end],
-            )
-            done, done_seq = end, end_seq
 
 
 class Session:
