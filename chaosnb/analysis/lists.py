@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,6 @@ __all__ = ["flat_records", "flat_texts"]
 
 Integers = npt.NDArray[Any]
 
-_STR: Final[Any] = pd.StringDtype("pyarrow", na_value=np.nan)
-
 
 def flat_texts(column: pd.Series) -> tuple[Integers, Integers, pd.Index]:
     """Return what stands in lists of text one after the other: the place of its row, a code, and all labels.
@@ -30,7 +28,7 @@ def flat_texts(column: pd.Series) -> tuple[Integers, Integers, pd.Index]:
     """
     rows, items = _flat(column)
     codes, labels = _coded(items)
-    return rows, codes.astype(np.int64), pd.Index(_STR.__from_arrow__(labels))
+    return rows, codes.astype(np.int64), pd.Index(pd.array(labels, dtype="str"))
 
 
 def flat_records(column: pd.Series, *fields: str) -> tuple[Integers, list[pd.Categorical]]:

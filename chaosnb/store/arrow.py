@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chaosnb.protocol.schema import Column, TableSchema
+from chaosnb.tables.columns import TEXT_DTYPE
 
 __all__ = [
     "LISTS",
@@ -33,7 +34,6 @@ NUMBERS: Final = ("integer", "number", "duration")
 SLICE_ROWS: Final = 2**16
 """So many rows are written at once, whatever pieces they came in: equal tables make equal files."""
 
-_STR: Final[Any] = pd.StringDtype("pyarrow", na_value=np.nan)
 _TYPES: Final[dict[str, Any]] = {
     "time": pa.timestamp("us", "UTC"),
     "integer": pa.int64(),
@@ -114,12 +114,12 @@ def _series(values: Any, column: Column, categories: Sequence[str]) -> Any:
         case "category":
             labels = pa.array(categories, pa.large_string())
             codes = pc.fill_null(pc.index_in(values.cast(pa.large_string()), labels), -1).to_numpy()
-            dtype = pd.CategoricalDtype(pd.Index(list(categories), dtype=_STR))
+            dtype = pd.CategoricalDtype(pd.Index(list(categories), dtype=TEXT_DTYPE))
             return pd.Series(pd.Categorical.from_codes(codes, dtype=dtype))
         case "texts" | "records" | "integers":
             return pd.Series(pd.arrays.ArrowExtensionArray(values.cast(arrow_type(column))))
         case _:
-            return pd.Series(_STR.__from_arrow__(values.cast(pa.large_string())))
+            return pd.Series(TEXT_DTYPE.__from_arrow__(values.cast(pa.large_string())))
 
 
 def _metadata(frame: pd.DataFrame) -> dict[bytes, bytes]:

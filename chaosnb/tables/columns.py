@@ -23,6 +23,7 @@ from chaosnb.protocol.schema import Column, field_reader
 from chaosnb.tables.buffer import GrowableBuffer
 
 __all__ = [
+    "TEXT_DTYPE",
     "ArrowColumn",
     "CategoryColumn",
     "FixedColumn",
@@ -34,6 +35,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+TEXT_DTYPE: Final[Any] = pd.StringDtype("pyarrow", na_value=np.nan)
+"""What text is in a DataFrame."""
+
 # Merging so many rows of text takes some milliseconds, which is what an append may pause for.
 _MERGED_ROWS: Final = 2**13
 _MERGED: Final = 4
@@ -44,7 +48,6 @@ _FEW_CATEGORIES: Final = 1024
 _LABEL_BYTES: Final = 120
 # Arrow's own allocator keeps a tenth more than the tables hold.
 _POOL: Final = pa.system_memory_pool()
-_STR: Final = pd.StringDtype("pyarrow", na_value=np.nan)
 
 
 class GrowableColumn(Protocol):
@@ -154,7 +157,7 @@ class CategoryColumn:
         self._code_of: dict[str, int] = {}
         self._label_bytes = 0
         self._evicted = 0
-        self._dtype = pd.CategoricalDtype(pd.Index([], dtype=_STR))
+        self._dtype = pd.CategoricalDtype(pd.Index([], dtype=TEXT_DTYPE))
 
     def append(self, values: Sequence[Any] | npt.NDArray[Any]) -> None:
         """Add values at the end."""
@@ -194,7 +197,7 @@ class CategoryColumn:
         if len(self._dtype.categories) != len(self._code_of):
             # Snapshots of two dtypes have two owners, which do not know of each other: no buffer for both.
             self._buffer.move()
-            self._dtype = pd.CategoricalDtype(pd.Index(list(self._code_of), dtype=_STR))
+            self._dtype = pd.CategoricalDtype(pd.Index(list(self._code_of), dtype=TEXT_DTYPE))
         return self._buffer.show(self._owner)
 
     @property
@@ -210,7 +213,7 @@ class CategoryColumn:
         self._label_bytes = sum(len(label) + _LABEL_BYTES for label in self._code_of)
         self._buffer = GrowableBuffer(_code_dtype(len(used)), max(self._capacity, len(codes)))
         self._buffer.append(new_codes)
-        self._dtype = pd.CategoricalDtype(pd.Index(list(self._code_of), dtype=_STR))
+        self._dtype = pd.CategoricalDtype(pd.Index(list(self._code_of), dtype=TEXT_DTYPE))
         self._evicted = 0
 
     def _owner(self, codes: npt.NDArray[Any]) -> pd.Series[Any]:
@@ -269,7 +272,7 @@ class ArrowColumn:
 
     def snapshot(self) -> pd.Series[Any]:
         """Return all values as a Series that later changes do not reach."""
-        dtype: Any = _STR if pa.types.is_large_string(self._type) else pd.ArrowDtype(self._type)
+        dtype: Any = TEXT_DTYPE if pa.types.is_large_string(self._type) else pd.ArrowDtype(self._type)
         return pd.Series(dtype.__from_arrow__(self._kept()), copy=False)
 
     @property
