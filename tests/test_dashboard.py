@@ -25,6 +25,7 @@ from chaosnb.ingest.gaps import Gap
 from chaosnb.ingest.status import Status
 from chaosnb.notebook.controls import WINDOWS
 from chaosnb.notebook.dashboard import Dashboard
+from chaosnb.notebook.leaving import SEEN
 from chaosnb.notebook.live_plot import LivePlot
 from chaosnb.notebook.single import plot
 from chaosnb.tables.ledgers import gap_frame
@@ -455,43 +456,108 @@ def answer(dashboard: Dashboard) -> None:
         live.acknowledge(1000)
 
 
-@pytest.mark.parametrize("page", ["none", "quick", "silent"])
-def test_closed_before_it_is_drawn_it_lets_a_page_finish(
-    stream: FakeStream, monkeypatch: pytest.MonkeyPatch, page: str
-) -> None:
-    """Views are taken from a page when it has made them; without a page the picture is there at once."""
-    monkeypatch.setattr("chaosnb.notebook.dashboard._SEEN", threading.Event())
-    monkeypatch.setattr("chaosnb.notebook.dashboard._UNDRAWN_S", 30.0 if page == "quick" else 1.0)
-    monkeypatch.setattr("chaosnb.notebook.dashboard._MADE_S", 0.01)
-    left: list[dict[str, Any]] = []
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """In a kernel of which no page was heard yet: what is left in place of dashboards that were shown."""
+    SEEN.clear()
+    found: list[dict[str, Any]] = []
 
     class Handle:
         def update(self, bundle: dict[str, Any], **_how: Any) -> None:
-            left.append(bundle)
+            found.append(bundle)
 
     monkeypatch.setattr("IPython.display.display", lambda *_bundle, **_how: Handle())
-    # Those of other tests may end meanwhile.
+    for module in ("dashboard", "leaving"):
+        monkeypatch.setattr(f"chaosnb.notebook.{module}.has_kernel", lambda: True)
+    waits = {"_UNHEARD_S": 1.5, "_UNDRAWN_S": 0.5, "_MADE_S": 0.01}
+    for name, seconds in waits.items():
+        monkeypatch.setattr(f"chaosnb.notebook.leaving.{name}", seconds)
+    return found
+
+
+def ready(*lives: LivePlot) -> None:
+    """Say what a page says when it has made the models of plots."""
+    content = {"data": {"method": "custom", "content": {"kind": "ready", "plotly": False}}}
+    for live in lives:
+        live.comm.handle_msg({"content": content, "buffers": []})
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_closed_without_a_page_it_is_gone_at_once(
+    stream: FakeStream, left: list[dict[str, Any]], shown: bool
+) -> None:
+    """As where a notebook is run by a program: nothing is waited for, and no thread is left."""
     before, earlier = open_widgets(), closing()
-    if page != "none":
-        first = Dashboard(stream, fps=10)
-        answer(first)
-        first.close()
     dashboard = Dashboard(stream, fps=10)
-    dashboard.show()
+    if shown:
+        dashboard.show()
+    dashboard.close()
+    assert not closing() - earlier
+    assert not open_widgets() - before
+    assert [sorted(bundle) for bundle in left] == [["text/html", "text/plain"]] * shown
+
+
+@pytest.mark.parametrize("shown", [True, False])
+@pytest.mark.parametrize("page", ["draws", "loads", "is silent"])
+def test_closed_before_it_is_drawn_it_lets_a_page_finish(
+    stream: FakeStream, left: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, shown: bool, page: str
+) -> None:
+    """What a page still loads ends when it is loaded, or drawn if it is shown; and some time later anyway."""
+    # What the page does is not waited out.
+    for name in {"draws": ("_UNHEARD_S", "_UNDRAWN_S"), "loads": ("_UNHEARD_S",)}.get(page, ()):
+        monkeypatch.setattr(f"chaosnb.notebook.leaving.{name}", 60.0)
+    before, earlier = open_widgets(), closing()
+    loaded = LivePlot()
+    ready(loaded)
+    loaded.close()
+    dashboard = Dashboard(stream, fps=10)
+    if shown:
+        dashboard.show()
     lives = [*dashboard.plots.values()]
     dashboard.close()
-    waits = bool(closing() - earlier)
-    assert waits is (page != "none")
-    assert waits is (left == [])
     assert dashboard.closed
     assert not writers()
-    if page == "quick":
-        # The page's answers still come.
-        assert len(open_widgets() - before) > 20
-        for live in lives:
-            live.acknowledge(1000)
+    assert left == []
+    if page != "is silent":
+        ready(*lives[1:])
+        time.sleep(0.05)
+        assert not any(live.closed for live in lives)
+        ready(lives[0])
+    if page == "draws":
+        answer(dashboard)
     until(lambda: not closing() - earlier)
     assert not open_widgets() - before
+    assert len(left) == shown
+    gone = [weakref.ref(owner) for owner in (dashboard, *lives)]
+    del dashboard
+    lives.clear()
+    gc.collect()
+    assert [ref() for ref in gone] == [None] * 5
+
+
+def test_a_plot_taken_from_the_list_before_it_is_drawn_ends_when_the_page_has_it(
+    stream: FakeStream, left: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a dashboard closed before a plot of a later choice is drawn waits for that."""
+    for name in ("_UNHEARD_S", "_UNDRAWN_S"):
+        monkeypatch.setattr(f"chaosnb.notebook.leaving.{name}", 60.0)
+    dashboard = Dashboard(stream, fps=10, plots=["tps"])
+    dashboard.show()
+    ready(dashboard.plots["tps"])
+    answer(dashboard)
+    dashboard.controls.plots.value = ("tps", "decisions")
+    early = dashboard.plots["decisions"]
+    dashboard.controls.plots.value = ("tps", "sentiment")
+    assert not early.closed
+    ready(early)
+    until(lambda: early.closed)
+    late = dashboard.plots["sentiment"]
+    dashboard.close()
+    ready(late)
+    time.sleep(0.05)
+    assert not late.closed
+    answer(dashboard)
+    until(lambda: late.closed)
     assert len(left) == 1
 
 

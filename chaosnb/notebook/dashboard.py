@@ -22,6 +22,7 @@ from chaosnb.notebook.controls import WINDOWS, Controls, release
 from chaosnb.notebook.display import escape, problem_html, status_html, status_text
 from chaosnb.notebook.errands import Board, Errands
 from chaosnb.notebook.kernel import has_kernel
+from chaosnb.notebook.leaving import when_made
 from chaosnb.notebook.live_plot import LivePlot, push_together
 from chaosnb.notebook.pace import Pace
 from chaosnb.notebook.picture import picture_html
@@ -34,10 +35,6 @@ __all__ = ["Dashboard", "Source"]
 _STATUS_EVERY_S: Final = 1.0
 _SETTLED_S: Final = 2.0
 _JOIN_S: Final = 2.0
-_UNDRAWN_S: Final = 4.0
-_MADE_S: Final = 2.0
-# Whether a page has drawn any dashboard: where a notebook is run without one, nothing is to be waited for.
-_SEEN: Final = threading.Event()
 _MOST_LOOKS: Final = 1_000
 # What the network reports of itself does not say whose it is.
 _NARROWED: Final = {
@@ -155,23 +152,20 @@ class Dashboard:
         self._writer.stop()
         self._writer.join(_JOIN_S)
         handle, self._handle = self._handle, None
-        if handle is None:
-            self._end()
-            return
-        bundle, writer, widget = self._bundle(), self._writer, self.widget
+        end = partial(_end, self._writer, self.widget)
         self._end.detach()
+        heard = [live.heard for live in self.plots.values()]
+        if handle is None:
+            when_made(heard, end)
+            return
+        bundle = self._bundle()
 
         def leave() -> None:
             # First, so that the page takes the views away as a whole, and none of them piece by piece.
             handle.update(bundle, raw=True)
-            _end(writer, widget)
+            end()
 
-        watched = _SEEN.is_set() or any(live.heard for live in self.plots.values())
-        if watched and not self._drawn_once.is_set():
-            # A page that is still making the views complains of each one taken from it.
-            _when(self._drawn_once, _UNDRAWN_S, leave)
-        else:
-            leave()
+        when_made(heard, leave, drawn=self._drawn_once)
 
     def __repr__(self) -> str:
         return f"Dashboard({'closed' if self._closed else status_text(self._stream.status)})"
@@ -245,7 +239,6 @@ class Dashboard:
                 self.controls.offer(known.values(), agents)
 
     def _draw_next(self, name: str) -> None:
-        _SEEN.set()
         self._undrawn.discard(name)
         if not self._undrawn:
             self._drawn_once.set()
@@ -294,8 +287,8 @@ class Dashboard:
         before = self.plots
         next_one = _weakly(self._draw_next)
         names = self.controls.chosen_plots
-        if not before:
-            self._undrawn = {*names}
+        self._undrawn = {name for name in names if name not in before or name in self._undrawn}
+        (self._drawn_once.clear if self._undrawn else self._drawn_once.set)()
         # All at once, since the writer goes through them.
         self.plots = {
             name: before.get(name) or LivePlot(on_drawn=partial(next_one, name), pace=self._pace)
@@ -304,7 +297,7 @@ class Dashboard:
         self.controls.place(self.plots.values())
         for name in before.keys() - self.plots.keys():
             self._drawn.pop(name, None)
-            release(before[name])
+            when_made([before[name].heard], partial(release, before[name]))
 
     def _spec(self, name: str, choice: tuple[Any, ...]) -> dict[str, Any] | None:
         """Draw a figure, unless it were the same as before."""
@@ -369,16 +362,6 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
             alive(*arguments)
 
     return call
-
-
-def _when(happened: threading.Event, at_most_s: float, then: Callable[[], None]) -> None:
-    def run() -> None:
-        happened.wait(at_most_s)
-        # Controls may come after the plots.
-        time.sleep(_MADE_S)
-        then()
-
-    threading.Thread(target=run, name="chaosnb-closing", daemon=True).start()
 
 
 def _end(writer: Writer, widget: widgets.Widget) -> None:

@@ -24,6 +24,7 @@ import traitlets
 
 from chaosnb.notebook.delta import Delta, Packed, diff, pack, unpack
 from chaosnb.notebook.kernel import has_kernel
+from chaosnb.notebook.leaving import SEEN
 from chaosnb.notebook.pace import Pace
 from chaosnb.notebook.plotlyjs import OFFER, library
 from chaosnb.text import printable
@@ -101,15 +102,14 @@ class LivePlot(anywidget.AnyWidget):
         pace: Pace | None = None,
         unheard_s: float = 2.0,
     ) -> None:
-        self._clock, self._pace = clock, pace or Pace()
+        self._clock, self._pace, self._on_drawn = clock, pace or Pace(), on_drawn
         self._timeout_s, self._unheard_s = timeout_s, unheard_s
-        self._on_drawn = on_drawn
         self._shut = self._under_way = self._answers = False
         self._seq, self._sent_at = 0, -float("inf")
         self._latest: Packed = pack(spec or {"data": [], "layout": {}})
         self._sent: Packed | None = None
         self._first_at: float | None = None
-        self.heard = False  # whether a page has asked for it
+        self.heard = threading.Event()  # set when a page has made its model, and asks for it
         self._route: contextvars.Context | None = None
         self._handle: Any = None
         super().__init__(number=next(_NUMBERS))
@@ -322,7 +322,8 @@ class LivePlot(anywidget.AnyWidget):
                 self.carry([self._frame(diff(None, self._latest), base=-1)])
 
     def _hear(self, route: contextvars.Context | None) -> None:
-        self.heard = True
+        self.heard.set()
+        SEEN.set()
         # ipykernel 7 has the page's answers handled where the last message came from. Sent in this context,
         # frames are acknowledged in the subshell that the page talks to, and not behind the cell that is
         # running.
@@ -371,7 +372,7 @@ class LivePlot(anywidget.AnyWidget):
     def _offer_library(self) -> None:
         # While a cell runs, a page's first question may wait until its end. So that plots begin to move
         # meanwhile, the library is sent unasked, by one plot for all, if nothing was heard of any page.
-        if self.heard:
+        if self.heard.is_set():
             return
         self._first_at = self._first_at or self._clock()
         if self._clock() - self._first_at > self._unheard_s and has_kernel() and OFFER.take():
