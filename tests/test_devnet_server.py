@@ -613,12 +613,19 @@ def test_repr(node: Devnet) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"speed": 0.0}, {"speed": float("inf")}, {"duration": -1.0}, {"patience_s": 0.0}, {"agents": 3},
-     {"start": datetime(2026, 1, 1)}, {"rate": 0.0}],
+     {"start": datetime(2026, 1, 1)}, {"rate": 0.0}, {"rate": "fast"}, {"duration": "1h"}, {"faults": 0.1}],
 )  # fmt: skip
 def test_arguments_are_checked(wrong: dict[str, Any]) -> None:
-    """Arguments that make no sense are a ValueError which names them."""
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    """Arguments that make no sense are an error which names them."""
+    with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(wrong))} (is|has)|^a network has"):
         Devnet(**wrong)
+
+
+def test_a_host_is_an_address_of_this_machine() -> None:
+    """Nothing else is served."""
+    for wrong in ("0.0.0.0", None):
+        with pytest.raises(ValueError, match="is not loopback; this node serves this machine"):
+            Devnet(host=wrong)  # type: ignore[arg-type]
 
 
 def test_parameters_reach_the_agents() -> None:

@@ -285,6 +285,12 @@ def test_a_file_of_somebody_elses_is_never_replaced(tmp_path: Path, name: str) -
     assert files(tmp_path) == {name: b"{}"}
 
 
+def test_a_list_of_formats_is_answered_with_the_formats(tmp_path: Path) -> None:
+    """Each takes an export of its own."""
+    with pytest.raises(ValueError, match=r"unknown format \['csv'\]; the formats are 'parquet'"):
+        Held().export(tmp_path / "capture", format=["csv"])  # type: ignore[arg-type]
+
+
 def test_a_recording_is_no_folder_to_export_into(tmp_path: Path) -> None:
     """It stays as it is."""
     folder = tmp_path / "run.chaos"
@@ -295,7 +301,7 @@ def test_a_recording_is_no_folder_to_export_into(tmp_path: Path) -> None:
     assert {path.suffix for path in folder.iterdir()} == {".journal"}
 
 
-@pytest.mark.parametrize("wrong", [{"title": 5}, {"license": 5}, {"authors": [5]}])
+@pytest.mark.parametrize("wrong", [{"title": 5}, {"license": 5}, {"authors": [5]}, {"authors": 5}])
 def test_credits_are_text(tmp_path: Path, wrong: dict[str, object]) -> None:
     """Anything else is refused by its name, before anything is written."""
     with pytest.raises(TypeError, match=next(iter(wrong))):

@@ -20,6 +20,7 @@ from chaosnb.ingest.gaps import Gap
 from chaosnb.protocol.schema import TABLES
 from chaosnb.tables.ledgers import gap_frame
 from chaosnb.tables.table import Table
+from tests import engines
 
 COLUMNS = {
     "tps": ["reported", "observed"],
@@ -175,6 +176,13 @@ def test_a_change_of_reputation_tells_its_reason_on_hover() -> None:
     assert max(len(html.unescape(part)) for part in text.split("<br>")) <= 60
     assert len(html.unescape(text)) < 300
     assert figures.reputation(updates).data[0].text == ("last",)
+
+
+@pytest.mark.parametrize("name", ["tps", "decisions", "block_intervals"])
+def test_gaps_are_those_of_a_stream_for_every_figure(name: str) -> None:
+    """Not whether to show some."""
+    with pytest.raises(ValueError, match="gaps= takes the gaps of a stream"):
+        getattr(figures, name)(engines.empty(TABLE_OF.get(name, "block_proposal")), gaps=True)
 
 
 @pytest.mark.parametrize("name", ["tps", "decisions", "sentiment", "reputation"])

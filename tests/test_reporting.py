@@ -139,6 +139,10 @@ def test_the_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         chaosnb.report(Held(), "report.pdf")
     with pytest.raises(TypeError, match="takes a stream"):
         chaosnb.report([1], target)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="title is text, and not None"):
+        chaosnb.report(Held(), target, title=None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="fresh_s='30s' is not possible"):
+        chaosnb.report(Held(), target, fresh_s="30s")  # type: ignore[arg-type]
     (tmp_path / "file.txt").write_text("")
     with pytest.raises(chaosnb.ExportError, match="could not be exported"):
         chaosnb.report(Held(), tmp_path / "file.txt" / "report.html")

@@ -148,6 +148,13 @@ def test_a_key_that_is_nearly_right_is_not_shown_either(
         assert part not in text
 
 
+def test_a_key_in_bytes_is_not_shown_either(key: str) -> None:
+    """It is taken as text alone."""
+    with pytest.raises(chaosnb.IdentityError, match="64 hexadecimal digits") as caught:
+        chaosnb.Identity(bytes.fromhex(key))  # type: ignore[arg-type]
+    assert leaks(key, with_locals(caught.value)) == []
+
+
 def test_a_key_that_others_can_read_is_not_shown_as_well(key: str, tmp_path: Path) -> None:
     """The file is refused before it is read."""
     file = tmp_path / "identity.key"

@@ -390,10 +390,14 @@ def test_a_wrong_table_or_plot_lists_the_right_ones(node: chaosnb.Devnet) -> Non
     with chaosnb.stream("network", url=node.url) as s:
         with pytest.raises(KeyError, match="block_validation"):
             s["votes"]
+        with pytest.raises(KeyError, match=r"no table \['error'\].*; the tables are block_proposal"):
+            s[["error"]]  # type: ignore[index]
         with pytest.raises(AttributeError, match="block_validation"):
             _ = s.votes  # type: ignore[attr-defined]
         with pytest.raises(ValueError, match="'tps', 'decisions', 'sentiment', 'reputation'"):
             s.aggregate("votes")
+        with pytest.raises(ValueError, match=r"no aggregate \['tps'\].*; there are 'tps'"):
+            s.aggregate(["tps"])  # type: ignore[arg-type]
 
 
 def test_the_address_comes_from_the_environment(

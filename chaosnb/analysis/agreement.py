@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from chaosnb.analysis.amounts import amount
 from chaosnb.analysis.frames import Frame, Lazy, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.turns import first
@@ -75,7 +76,7 @@ def vote_agreement(votes: Frame, *, minimum_overlap: int = 20, confidence: float
     >>> found[["validator_a", "validator_b", "agreement", "kappa"]].to_numpy().tolist()
     [['v', 'w', 0.75, 0.5]]
     """
-    if minimum_overlap < 1:
+    if not amount(minimum_overlap) >= 1:
         raise ValueError(f"minimum_overlap={minimum_overlap!r} is not possible: choose at least 1 block")
     z = quantile(confidence)
     names, block, validator, approves = vote_codes(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from chaosnb.analysis.amounts import amount
 from chaosnb.widths import round_width
 
 __all__ = ["SECOND_US", "Floats", "Integers", "frame_of", "grid_of", "hide_edges", "span", "sums"]
@@ -27,11 +28,11 @@ _MOST_BUCKETS: Final = 1_000_000
 
 def span(parts: Sequence[Integers], window_s: float | None, resolution_s: float | None) -> tuple[int, int]:
     """Return the second at which to begin, and how many seconds a bucket takes."""
-    if resolution_s is not None and not (resolution_s >= 1 and float(resolution_s).is_integer()):
+    if resolution_s is not None and not (amount(resolution_s) >= 1 and amount(resolution_s).is_integer()):
         raise ValueError(
             f"resolution_s={resolution_s!r} is not possible: choose a whole number of seconds, at least 1"
         )
-    if window_s is not None and not window_s > 0:
+    if window_s is not None and not amount(window_s) > 0:
         raise ValueError(
             f"window_s={window_s!r} is not possible: choose more than 0 seconds, or None for all"
         )

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from chaosnb.analysis.amounts import amount
 from chaosnb.analysis.blocs import allied_at
 from chaosnb.analysis.columns import texts
 from chaosnb.analysis.frames import Frame, coded, fetch, give, take
@@ -130,11 +131,11 @@ def vote_drivers(
     True
     """
     z = quantile(confidence)
-    if memes is not None and (fresh_s is None or not fresh_s > 0):
+    if memes is not None and not amount(fresh_s) > 0:
         raise ValueError(
             f"fresh_s={fresh_s!r} is not possible with memes: say for how many seconds one is fresh"
         )
-    if most_votes < 100:
+    if not amount(most_votes) >= 100:
         raise ValueError(f"most_votes={most_votes!r} is not possible: choose at least 100")
     cast, chosen = _ballots(votes, most_votes)
     cast["sentiment"], said = 0.0, None

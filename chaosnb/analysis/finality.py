@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from chaosnb.analysis.amounts import amount
 from chaosnb.analysis.ballots import counted_votes
 from chaosnb.analysis.columns import codes
 from chaosnb.analysis.frames import Frame, fetch, give, take
@@ -127,7 +128,7 @@ def finality_curve(
     >>> finality_curve(votes, blocks)[["time_s", "decided", "at_risk"]].to_numpy().tolist()
     [[2.0, 1.0, 2.0]]
     """
-    if not 0 < confidence < 1:
+    if not 0 < amount(confidence) < 1:
         raise ValueError(f"confidence={confidence!r} is not possible: choose more than 0 and less than 1")
     timed = _timed(votes, blocks, validators, quorum)
     seconds, decided = timed["consensus_time_s"].to_numpy(), timed["censored"].to_numpy() == 0

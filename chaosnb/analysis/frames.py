@@ -15,6 +15,7 @@ import narwhals.stable.v2 as nw
 import pandas as pd
 import pyarrow as pa
 
+from chaosnb.analysis.amounts import amount
 from chaosnb.analysis.columns import check_columns, kind_needed, not_lists
 from chaosnb.analysis.natives import (
     LISTS,
@@ -277,7 +278,7 @@ def bucket_us(every_s: float) -> int:
     >>> bucket_us(4.1)
     4100000
     """
-    if not 1e-6 <= every_s < 1e12:
+    if not 1e-6 <= amount(every_s) < 1e12:
         raise ValueError(f"every_s={every_s!r} is not possible: choose more than 0 seconds")
     return round(every_s * 1e6)
 

@@ -8,6 +8,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 
+from chaosnb.analysis.amounts import amount
+
 __all__ = ["quantile", "wilson_bounds", "wilson_interval"]
 
 Floats = npt.NDArray[np.float64]
@@ -124,6 +126,6 @@ def quantile(confidence: float) -> float:
     >>> round(quantile(0.95), 2)
     1.96
     """
-    if not 0 < confidence < 1:
+    if not 0 < amount(confidence) < 1:
         raise ValueError(f"confidence={confidence!r} is not possible: choose more than 0 and less than 1")
     return NormalDist().inv_cdf((1 + confidence) / 2)

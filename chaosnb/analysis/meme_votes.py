@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from chaosnb.analysis.amounts import amount
 from chaosnb.analysis.columns import codes, ranked
 from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import quantile, wilson_interval
@@ -79,7 +80,7 @@ def meme_effect(
     >>> meme_effect(votes, memes, fresh_s=5)[["fresh", "stale", "difference"]].to_numpy().tolist()
     [[2.0, 2.0, 0.5]]
     """
-    if not fresh_s > 0:
+    if not amount(fresh_s) > 0:
         raise ValueError(f"fresh_s={fresh_s!r} is not possible: choose more than 0 seconds")
     z = quantile(confidence)
     names = ("timestamp", "block_hash", "validator_id", "validator_personality", "decision")

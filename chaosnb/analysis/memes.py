@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chaosnb.analysis.amounts import amount
 from chaosnb.analysis.columns import codes
 from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.intervals import quantile
@@ -117,6 +118,8 @@ def meme_spread(messages: Frame, *, every_s: float = 60, top: int | None = 10) -
     >>> found[["references", "total", "reached"]].to_numpy().tolist()
     [[1, 1, 1], [1, 2, 2], [1, 3, 2]]
     """
+    if top is not None and not amount(top) >= 1:
+        raise ValueError(f"top={top!r} is not possible: choose at least 1 meme, or None for all")
     said = _mentions(messages)
     width_us = bucket_us(every_s)
     counts = pd.Series(np.bincount(said.meme, minlength=len(said.ids)).astype(np.int64))

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import narwhals.stable.v2 as nw
 
+from chaosnb.analysis.amounts import amount
 from chaosnb.analysis.ballots import counted_votes
 from chaosnb.analysis.frames import Frame, Lazy, fetch, flag, give
 
@@ -98,11 +99,11 @@ def check_rule(validators: int | None, quorum: float) -> None:
     ValueError
         If not.
     """
-    if validators is not None and not validators >= 1:
+    if validators is not None and not amount(validators) >= 1:
         raise ValueError(
             f"validators={validators!r} is not possible: choose at least 1, or None to count them"
         )
-    if not 0 <= quorum <= 1:
+    if not 0 <= amount(quorum) <= 1:
         raise ValueError(f"quorum={quorum!r} is not possible: choose a share from 0 to 1")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from chaosnb.analysis.amounts import amount
 from chaosnb.analysis.columns import texts
 from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.intervals import quantile
@@ -161,7 +162,7 @@ def reputation_movers(updates: Frame, *, top: int = 10, reasons: int = 3) -> Fra
     >>> reputation_movers(pd.DataFrame(of)).round(2).to_numpy().tolist()
     [['a', 0.25, 'posted …', 2, 0.25]]
     """
-    if top < 1 or reasons < 1:
+    if not (amount(top) >= 1 and amount(reasons) >= 1):
         raise ValueError(f"top={top!r} and reasons={reasons!r} are not possible: choose at least 1")
     rows = score_changes(updates, "reason")
     ends = rows.groupby("agent_id").agg(first=("old_score", "first"), last=("new_score", "last"))

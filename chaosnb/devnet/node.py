@@ -57,7 +57,7 @@ class Node:
         model: Model | None = None,
         turn_away: Callable[[ServerConnection], Response | None] = lambda connection: None,
     ) -> None:
-        if host not in ("localhost", "::1") and not host.startswith("127."):
+        if host not in ("localhost", "::1") and not str(host).startswith("127."):
             raise ValueError(f"host={host!r} is not loopback; this node serves this machine: 127.0.0.1")
         self._host = host
         self._port = port

@@ -35,7 +35,7 @@ class Pace:
     """
 
     def __init__(self, rate: float, population: Population, parameters: Parameters) -> None:
-        if not (math.isfinite(rate) and 0 < rate <= _FASTEST_RATE):
+        if not (isinstance(rate, int | float) and math.isfinite(rate) and 0 < rate <= _FASTEST_RATE):
             raise ValueError(f"rate is {rate!r} events a second; it must be above 0 and at most 100,000")
         validators = population.validators
         self.reputations_per_block: Final = max(1, len(validators) // 5)

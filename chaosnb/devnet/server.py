@@ -105,7 +105,9 @@ class Devnet:
         queue_bytes: int = 16 * 2**20,
     ) -> None:
         for name, value in (("speed", speed), ("duration", duration), ("patience_s", patience_s)):
-            if value is not None and not (math.isfinite(value) and value > 0):
+            if value is not None and not (
+                isinstance(value, int | float) and math.isfinite(value) and value > 0
+            ):
                 raise ValueError(f"{name} is {value!r}; it must be a finite number above 0")
         if start is not None and start.tzinfo is None:
             raise ValueError("start has no time zone; give one, such as datetime.UTC")
@@ -113,6 +115,8 @@ class Devnet:
         self._model = Model(seed, agents, rate, (moment - _EPOCH) // timedelta(microseconds=1), parameters)
         if isinstance(faults, str):
             faults = Faults.parse(faults)
+        if not isinstance(faults, Faults | None):
+            raise TypeError(f"faults is {faults!r}; it must be text such as 'drop=0.01,cut=0.1', or Faults")
         keeps = record if record is not None else faults is not None
         self._recorder = Recorder(keeps=keeps)
         emitter = Emitter(self._model, faults or Faults(), traced=keeps or faults is not None)

@@ -49,6 +49,8 @@ def mark_gaps(spec: Spec, gaps: pd.DataFrame | None) -> Spec:
     dict
         The specification with a band for each of the last 50 gaps that lie in the time drawn.
     """
+    if not isinstance(gaps, pd.DataFrame | None):
+        raise ValueError("gaps= takes the gaps of a stream, as s.gaps")
     times = [trace["x"] for trace in spec["data"] if len(trace["x"])]
     if not times or gaps is None or gaps.empty:
         return spec

@@ -45,6 +45,7 @@ class Identity:
         # Here and below: verbose tracebacks show all locals, and a wrong key may be nearly right.
         del private_key_hex
         if seed is None:
+            del self  # which is not yet what could be shown
             raise IdentityError(f"a private key is {_DIGITS}")
         self._signing_key = nacl.signing.SigningKey(seed)
 
@@ -149,7 +150,7 @@ class Identity:
 def _seed(text: str) -> bytes | None:
     try:
         seed = bytes.fromhex(text)
-    except ValueError:
+    except (TypeError, ValueError):  # a key in bytes must not stand in a traceback either
         return None
     return seed if len(seed) == _SEED_BYTES else None
 

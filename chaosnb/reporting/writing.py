@@ -59,7 +59,7 @@ def report(
     Raises
     ------
     TypeError
-        If `data` is none of these.
+        If `data` is none of these, or the title no text.
     ValueError
         If the path is a folder's, or does not end with ``.html`` or ``.ipynb``.
     ExportError
@@ -80,6 +80,8 @@ def report(
             f"report() takes a stream, or what chaosnb.load gives, not {type(data).__name__}: "
             'such as chaosnb.report(s, "report.html")'
         )
+    if not isinstance(title, str):
+        raise TypeError(f"title is text, and not {title!r}")
     target = path_of("path", path)
     if target.is_dir() or target.suffix.lower() not in _ENDINGS:
         raise ValueError(

@@ -25,7 +25,7 @@ from chaosnb.store.paths import path_of
 from chaosnb.tables.aggregates import as_frame
 from chaosnb.tables.capture import drift_frame
 from chaosnb.tables.ledgers import gap_frame, span_frame
-from chaosnb.tables.selection import Selection, selected
+from chaosnb.tables.selection import Selection, names_of, selected
 from chaosnb.text import did_you_mean
 
 __all__ = ["Dataset", "Time", "microseconds"]
@@ -115,7 +115,7 @@ class Dataset(ABC):
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         """Return a table by name; a KeyError lists the names."""
-        if table not in TABLES:
+        if not isinstance(table, str) or table not in TABLES:
             near = did_you_mean(str(table), TABLES)
             raise KeyError(f"no table {table!r}{near}; the tables are {', '.join(TABLES)}")
         self._before_reading()
@@ -334,7 +334,7 @@ class Dataset(ABC):
         ExportError
             If a table cannot be written.
         """
-        content = self._content(Credits(title, _names(authors), license))
+        content = self._content(Credits(title, names_of("authors", authors), license))
         return export_content(
             content, path_of("folder", folder), format=format, defuse_formulas=defuse_formulas, quiet=quiet
         )
@@ -367,7 +367,7 @@ class Dataset(ABC):
             raise ValueError(
                 f"no style {style!r} of a citation; there are 'text' and 'bibtex', and None is both"
             )
-        citation = cited(self._content(Credits(title, _names(authors))))
+        citation = cited(self._content(Credits(title, names_of("authors", authors))))
         print({None: str(citation), "text": citation.text, "bibtex": citation.bibtex}[style])
 
     def _content(self, credits: Credits) -> Content:
@@ -392,7 +392,3 @@ class Dataset(ABC):
     def _with_source(self, frame: pd.DataFrame) -> pd.DataFrame:
         frame.attrs["source"] = self.source
         return frame
-
-
-def _names(names: str | Iterable[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)

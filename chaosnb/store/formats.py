@@ -74,7 +74,7 @@ def require(name: str) -> Format:
     >>> require("csv").file.format("gaps")
     'gaps.csv'
     """
-    if name not in FORMATS:
+    if not isinstance(name, str) or name not in FORMATS:
         raise ValueError(f"unknown format {name!r}; the formats are {', '.join(map(repr, FORMATS))}")
     found = FORMATS[name]
     if found.extra is not None and found.package is not None:

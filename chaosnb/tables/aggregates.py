@@ -247,7 +247,7 @@ class Aggregates:
 
         They are read-only, and the same objects as before where nothing has changed.
         """
-        if name not in AGGREGATES and name not in ACTIVITY:
+        if not isinstance(name, str) or name not in {*AGGREGATES, *ACTIVITY}:
             there = ", ".join(map(repr, (*AGGREGATES, *ACTIVITY)))
             near = did_you_mean(str(name), (*AGGREGATES, *ACTIVITY))
             raise ValueError(f"no aggregate {name!r}{near}; there are {there}")

@@ -18,7 +18,7 @@ from chaosnb.tables.activity import ACTIVITY
 from chaosnb.tables.aggregates import Aggregates, Span, with_ratio
 from chaosnb.tables.buckets import BucketSums, Columns, bucket_times
 
-__all__ = ["Selection", "selected"]
+__all__ = ["Selection", "names_of", "selected"]
 
 _SECOND_US: Final = 1_000_000
 # Of a label's counts: the table, its columns of agent, personality and label, and the labels with a count.
@@ -64,7 +64,7 @@ class Selection(Struct, frozen=True):
         >>> Selection.of("a", ["lawful"])
         Selection(agents=('a',), personalities=('lawful',))
         """
-        return cls(_names("agents", agents), _names("personalities", personalities))
+        return cls(names_of("agents", agents), names_of("personalities", personalities))
 
     def __bool__(self) -> bool:
         return bool(self.agents or self.personalities)
@@ -83,7 +83,19 @@ class Selection(Struct, frozen=True):
         return of_kind & set(self.agents) if self.agents else of_kind
 
 
-def _names(what: str, names: str | Iterable[str] | None) -> tuple[str, ...]:
+def names_of(what: str, names: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Return the names that an argument gives, of which one may stand alone; None gives none.
+
+    Raises
+    ------
+    TypeError
+        If it gives no names.
+
+    Examples
+    --------
+    >>> names_of("authors", "Ada Lovelace")
+    ('Ada Lovelace',)
+    """
     if names is None or isinstance(names, str):
         return () if names is None else (names,)
     if not isinstance(names, Iterable):
