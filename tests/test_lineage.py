@@ -67,6 +67,15 @@ def test_the_main_chain_bridges_a_gap_and_what_stands_after_it_is_an_orphan() ->
     assert hashes(orphans, frame) == "e"
 
 
+def test_a_block_without_a_hash_or_a_height_is_on_no_chain() -> None:
+    """As an outer join leaves them; and the walk down ends."""
+    frame = chain(("a", "", 1), ("b", "a", 2), ("c", "b", 3), ("d", "b", 9), ("e", "", 9), ("f", "a", 4))
+    frame["height"] = frame["height"].mask(frame["height"] == 9).astype("Int64")
+    frame["block_hash"] = frame["block_hash"].mask(frame["block_hash"] == "f")
+    assert "".join(same_everywhere(main_chain, frame)["block_hash"]) == "abc"
+    assert same_everywhere(stale_blocks, frame)["block_hash"].isna().sum() == 1
+
+
 def test_the_main_chain_of_a_network_is_what_it_accepted() -> None:
     """Its blocks are as many as the network's height says, but for the newest, which is open."""
     parameters = Parameters(fork_probability=0.3, quorum=0.6)

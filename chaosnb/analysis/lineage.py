@@ -41,7 +41,8 @@ def main_chain(blocks: Frame) -> Frame:
 
     Notes
     -----
-    Beyond a gap, the chain may go on with a block of another branch than the one that was built on.
+    Beyond a gap, the chain may go on with a block of another branch than the one that was built on. A block
+    without a hash or a height is on no chain.
     Which of the newest blocks wins is open until others build on them.
 
     Examples
@@ -192,6 +193,8 @@ def _shown(rows: Lazy, like: Frame) -> Frame:
 def _main(rows: Lazy) -> Lazy:
     """Return the hashes of the main chain, ready to be joined with these blocks."""
     tree = fetch(rows.select(*_TREE, "t_us").sort("height", "t_us", "block_hash"))
+    # What has no height is neither above nor below another, so that a walk by height would never end.
+    tree = tree.dropna(subset=["block_hash", "height"])
     hashes = pd.Index(tree["block_hash"])
     height = tree["height"].tolist()
     # Where each block's parent stands among them; -1 for one that is not there.
