@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 from typing import Any
 
 import duckdb
@@ -14,14 +15,25 @@ import pyarrow as pa
 import pytest
 
 import chaosnb
+from chaosnb import analysis
 from chaosnb.analysis.columns import listed
 from chaosnb.analysis.frames import count, fetch, flag, give, take
 from chaosnb.analysis.turns import first, repeats
-from tests.engines import ENGINES, as_pandas, empty, on_engine
+from tests.engines import ENGINES, as_pandas, devnet, empty, on_engine
 
 TIMES = pd.to_datetime(["2026-01-01T00:00:00.000001Z", None, "2025-12-31T23:59:59Z"], format="ISO8601")
 VOTES = pd.DataFrame({"timestamp": TIMES, "decision": pd.Categorical(["approve", None, "reject"])})
 TIMES_US = [1767225600000001, 1767225599000000]
+TABLE_OF = {
+    "blocks": "block_proposal",
+    "gaps": None,
+    "memes": "meme_posted",
+    "messages": "consensus_discussion",
+    "metrics": "network_metrics",
+    "statuses": "agent_status",
+    "votes": "block_validation",
+    "alliances": "alliance_update",
+}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -140,3 +152,33 @@ def test_lists_are_lists_on_every_engine(engine: str) -> None:
         assert sorted(rows["n"]) == wanted
     with pytest.raises(ValueError, match=r"tags is not made of lists.*json\.loads"):
         take(pd.DataFrame({"tags": ["['a']"]}), "meme_posted", "tags")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_text_is_not_taken_for_numbers(engine: str) -> None:
+    """Heights of text would be put in order as '10' before '9', and nobody would notice."""
+    heights = pd.DataFrame({"timestamp": pd.Timestamp("2026-01-01"), "height": ["9", "10"]})
+    with pytest.raises(ValueError, match=r"height is not made of numbers but of text.*pd\.to_numeric"):
+        take(on_engine(engine, heights), "block_proposal", "timestamp", "height")
+    numbers = on_engine(engine, heights.assign(height=pd.to_numeric(heights["height"])))
+    assert sorted(fetch(take(numbers, "block_proposal", "height"))["height"]) == [9, 10]
+    for nothing in ([], [None]):
+        unknown = pd.DataFrame({"height": pd.Series(nothing, dtype="object")})
+        assert len(fetch(take(unknown, "block_proposal", "height"))) == len(nothing)
+
+
+def test_results_of_empty_tables_have_the_dtypes_of_others() -> None:
+    """So that they can be put together: of each analysis that takes tables of a stream."""
+    _, tables = devnet(seconds=40)
+    for name in {*analysis.__all__} - {"agreement_clusters", "alliance_graph", "wilson_interval"}:
+        analyse, given, nothing = getattr(analysis, name), {}, {}
+        asked = inspect.signature(analyse).parameters
+        for parameter in asked:
+            updates = "alliance_update" if name.startswith("alliance") else "reputation_update"
+            if table := {**TABLE_OF, "updates": updates}.get(parameter):
+                given[parameter], nothing[parameter] = tables[table], empty(table)
+        options = {"fresh_s": 10.0} if "fresh_s" in asked else {}
+        some, none = analyse(**given, **options), analyse(**nothing, **options)
+        # Columns that are handed on have the categories that they had.
+        kinds, wanted = ([str(kind) for kind in found.dtypes] for found in (none, some))
+        assert kinds == wanted, name

@@ -65,7 +65,9 @@ def agent_uptime(statuses: Frame, *, until: str | pd.Timestamp | None = None) ->
     lasts_s = rows["lasts_s"].to_numpy(np.float64)
     known = pd.Index(_KNOWN).get_indexer(kinds)
     cell = agent * (len(_KNOWN) + 1) + np.where(known < 0, len(_KNOWN), known)[status]
-    spent = np.bincount(cell, lasts_s, len(agents) * (len(_KNOWN) + 1)).reshape(-1, len(_KNOWN) + 1)
+    # Of no rows numpy sums whole numbers.
+    spent = np.bincount(cell, lasts_s, len(agents) * (len(_KNOWN) + 1)).astype(np.float64)
+    spent = spent.reshape(-1, len(_KNOWN) + 1)
     total = spent.sum(axis=1)
     away = np.asarray(kinds != "active", bool)[status]
     longest = np.zeros(len(agents))

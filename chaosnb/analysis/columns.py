@@ -21,6 +21,7 @@ __all__ = [
     "listed",
     "microseconds",
     "not_lists",
+    "not_numbers",
     "ranked",
     "require",
     "texts",
@@ -195,3 +196,11 @@ def listed(column: pd.Series) -> pd.Series:
 def not_lists(name: str) -> ValueError:
     """Return the error for a column that should be made of lists."""
     return ValueError(f"the column {name} is not made of lists: text from a file can be read with json.loads")
+
+
+def not_numbers(name: str) -> ValueError:
+    """Return the error for a column of text that should be made of numbers."""
+    return ValueError(
+        f"the column {name} is not made of numbers but of text, of which '10' comes before '9': read it as "
+        "numbers first, in pandas with pd.to_numeric"
+    )

@@ -16,9 +16,10 @@ import pandas as pd
 import pyarrow as pa
 
 from chaosnb.analysis.amounts import amount
-from chaosnb.analysis.columns import check_columns, kind_needed, not_lists
+from chaosnb.analysis.columns import check_columns, kind_needed, not_lists, not_numbers
 from chaosnb.analysis.natives import (
     LISTS,
+    NUMBERS,
     from_arrow,
     from_pandas,
     given_lazily,
@@ -89,7 +90,7 @@ def take(
     MissingColumnsError
         If it lacks a column.
     ValueError
-        If `timestamp` is not made of times, or a column of lists not of lists.
+        If `timestamp` is not made of times, a column of lists not of lists, or one of numbers of text.
 
     Examples
     --------
@@ -114,6 +115,11 @@ def take(
     timed = "timestamp" in names
     rest = schema.names() if whole else [name for name in names if name != "timestamp"]
     rest += ["t_us"] * (timed and ready and "t_us" not in rest)
+    for name in NUMBERS.intersection(names):
+        # Of an empty column, or one of which nothing is known, pandas cannot tell what it is made of.
+        of_text = isinstance(schema[name], nw.String)
+        if of_text and not (isinstance(frame, pd.DataFrame) and frame[name].isna().all()):
+            raise not_numbers(name)
     if isinstance(frame, pa.Table):
         needed = dict.fromkeys([*rest, *["timestamp"] * (timed and not ready)])
         # What pandas once wrote of its own lists into the metadata it cannot read back.

@@ -16,7 +16,16 @@ import pyarrow as pa
 from chaosnb.analysis.columns import NOT_A_TIME, listed, microseconds
 from chaosnb.protocol.schema import TABLES
 
-__all__ = ["LISTS", "from_arrow", "from_pandas", "given_lazily", "list_type", "times_of", "with_numpy"]
+__all__ = [
+    "LISTS",
+    "NUMBERS",
+    "from_arrow",
+    "from_pandas",
+    "given_lazily",
+    "list_type",
+    "times_of",
+    "with_numpy",
+]
 
 LISTS: Final = frozenset(
     column.name
@@ -25,6 +34,14 @@ LISTS: Final = frozenset(
     if column.kind in ("texts", "records")
 )
 """The columns that are made of lists, in whichever table."""
+
+NUMBERS: Final = frozenset(
+    column.name
+    for schema in TABLES.values()
+    for column in schema.columns
+    if column.kind in ("integer", "number", "duration")
+)
+"""The columns that are made of numbers, in whichever table."""
 
 _NUMBERS: Final = count(1)
 
