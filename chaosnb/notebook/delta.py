@@ -256,24 +256,20 @@ def _arrays_as_in(
         return None
     arrays: list[Floats] = [_EMPTY] * len(known.arrays)
     found = 0
-    for key, value in spec.items():
-        held = structure.get(key, _NOTHING)
-        if held is value:
-            continue
-        if type(value) is np.ndarray and type(held) is dict and PLACE in held and _is_numbers(value):
-            arrays[held[PLACE]] = copied(value)
-            found += 1
-        elif not _same(held, value):
-            return None
-    return arrays if found == len(arrays) else None
-
-
-def _same(held: Any, value: Any) -> bool:
     try:
-        # A number is not the same as a truth, though Python takes 1 for True.
-        return bool(held == value) and type(held) is type(value)
+        for key, value in spec.items():
+            held = structure.get(key, _NOTHING)
+            if type(value) is np.ndarray:
+                if type(held) is not dict or PLACE not in held or not _is_numbers(value):
+                    return None
+                arrays[held[PLACE]] = copied(value)
+                found += 1
+            # A number is not the same as a truth, though Python takes 1 for True.
+            elif held is not value and (type(held) is not type(value) or held != value):
+                return None
     except ValueError:  # arrays within
-        return False
+        return None
+    return arrays if found == len(arrays) else None
 
 
 def _is_numbers(value: Any) -> bool:
@@ -323,10 +319,11 @@ def _moved(before: Floats, after: Floats) -> tuple[int, int]:
     A line may begin with a value that is carried along to where the window begins: then the second value is
     the first that was there before.
     """
+    # As is usual, and the quickest way to tell.
+    if len(before) and len(after) and before.item(0) == after.item(0):
+        return 0, 0
     # Bits are compared, not values: NaN equals itself.
     old, new = before.view(np.int64), after.view(np.int64)
-    if len(old) and len(new) and old[0] == new[0]:
-        return 0, 0
     for head in range(min(_NEW_AT_HEAD, len(new) - 1) + 1):
         found = np.flatnonzero(old == new[head])
         if len(found):

@@ -330,7 +330,9 @@ class Aggregates:
 
 def _check_numbers(**settings: float | None) -> None:
     for name, value in settings.items():
-        if value is not None and not (isinstance(value, SupportsFloat) and 0 <= value < float("inf")):
+        # First what it nearly always is: each frame of a plot asks, and to ask for a protocol takes long.
+        is_number = value is None or isinstance(value, (int, float, SupportsFloat))
+        if not (is_number and 0 <= (value or 0) < float("inf")):
             raise ValueError(f"{name}={value!r} is not possible: choose a number such as 600, or None")
 
 
