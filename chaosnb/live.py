@@ -266,7 +266,7 @@ class Stream(Dataset):
         """Return one live plot.
 
         There are ``tps``, ``decisions``, ``sentiment``, ``reputation``, ``event_rate``, ``lag``, and of all
-        since the beginning ``approval``, ``outcomes``, ``consensus`` and ``movers``.
+        since the beginning ``approval``, ``outcomes``, ``consensus``, ``movers`` and ``sentiment_by``.
         """
         from chaosnb.notebook.single import plot
 
@@ -276,10 +276,10 @@ class Stream(Dataset):
     def tally(
         self, name: str, *, agents: str | Iterable[str] = (), personalities: str | Iterable[str] = ()
     ) -> pd.DataFrame:
-        """Return ``approval``, ``outcomes``, ``consensus`` or ``movers`` so far, without reading tables anew.
+        """Return ``approval``, ``outcomes``, ``consensus``, ``movers`` or ``sentiment_by`` so far.
 
-        Columns are those of `chaosnb.tables.tallies.Tallies.value`, of all or of these agents; it begins with
-        what the tables hold when it is first asked.
+        Columns are those of `chaosnb.tables.tallies.Tallies.value`, of all or of these agents. It begins with
+        what the tables hold when it is first asked, and never reads them anew.
         """
         self._before_reading()
         tables, chosen = self._capture.tables, Selection.of(agents, personalities)

@@ -17,13 +17,14 @@ import pytest
 import chaosnb
 from chaosnb import figures
 from chaosnb.figures import PLOTS
+from chaosnb.figures.estimates import sentiments
 from chaosnb.figures.standings import approval, consensus, movers, outcomes
 from chaosnb.notebook import Dashboard, LivePlot, plot
 from chaosnb.notebook.source import figure_of, values_of
 from chaosnb.tables.capture import Capture
 
 ALL = ["blocks", "consensus", "network", "social"]
-MORE = ("event_rate", "lag", "approval", "outcomes", "consensus", "movers")
+MORE = ("event_rate", "lag", "approval", "outcomes", "consensus", "movers", "sentiment_by")
 
 
 def wait_for(happened: Callable[[], object], timeout_s: float = 15) -> None:
@@ -73,6 +74,7 @@ def test_a_live_plot_is_the_still_figure_of_the_same_events(ended: chaosnb.Strea
         "outcomes": figures.outcomes(votes),
         "consensus": figures.consensus_times(votes, blocks),
         "movers": figures.reputation_movers(ended.reputation_update),
+        "sentiment_by": figures.sentiment_by(ended.consensus_discussion),
     }
     assert set(still) == set(MORE) == set(PLOTS) - set(figures.FIGURES)
     for name, figure in still.items():
@@ -87,6 +89,8 @@ def test_a_live_plot_is_the_still_figure_of_the_same_events(ended: chaosnb.Strea
                 if wanted.dtype.kind == "M":
                     wanted = wanted.astype("datetime64[us]").astype(np.int64) / 1000
                 np.testing.assert_allclose(np.asarray(live[axis], float), wanted.astype(float), rtol=1e-9)
+            if "hovertext" in live:  # which has the interval, too
+                assert [*live["hovertext"]] == [*trace.hovertext]
         assert spec["layout"]["title"]["text"].removesuffix(", so far") == figure.layout.title.text
 
 
@@ -166,13 +170,14 @@ def test_a_choice_of_agents_narrows_them_and_says_what_it_does_not(stream: chaos
     said = {
         **dict.fromkeys(("event_rate", "lag"), "(all)"),
         **dict.fromkeys(("outcomes", "consensus"), "(blocks of chosen agents)"),
-        **dict.fromkeys(("approval", "movers"), ", so far (chosen agents)"),
+        **dict.fromkeys(("approval", "movers", "sentiment_by"), ", so far (chosen agents)"),
     }
     for name, words in said.items():
         live = board.plots[name]
         wait_for(lambda live=live, words=words: live.static()["layout"]["title"]["text"].endswith(words))
-    (tick,) = board.plots["approval"].static()["layout"]["yaxis"]["ticktext"]
-    assert tick.startswith(kind)
+    for name in ("approval", "sentiment_by"):
+        (tick,) = board.plots[name].static()["layout"]["yaxis"]["ticktext"]
+        assert tick.startswith(kind)
     board.close()
 
 
@@ -227,13 +232,17 @@ def test_tallies_that_take_long_are_told_seldom_and_at_the_end(stream: chaosnb.S
 
 
 def test_what_has_no_end_is_drawn_in_part() -> None:
-    """Of groups those with most votes; the share of all is still that of all."""
+    """Of groups those with most votes, or words; the share of all is still that of all."""
     count = np.arange(1, 31)
     rates = pd.DataFrame({"personality": [f"k{n:02}" for n in count], "approve": count, "reject": 0})
     spec = approval(rates.assign(approval_rate=1.0), most=12)
     assert len(spec["data"][0]["x"]) == 12
     assert [text[:3] for text in spec["layout"]["yaxis"]["ticktext"]] == [f"k{n}" for n in range(30, 18, -1)]
     assert spec["layout"]["title"]["text"] == "Approval by personality: 12 of 30"
+    said = rates.rename(columns={"approve": "positive", "reject": "neutral"})
+    spec = sentiments(said.assign(negative=0, sentiment_index=1.0))
+    assert [text[:3] for text in spec["layout"]["yaxis"]["ticktext"]] == [f"k{n}" for n in range(19, 31)]
+    assert spec["layout"]["title"]["text"] == "Sentiment by personality: 12 of 30"
 
 
 def test_reasons_keep_their_colours() -> None:
@@ -256,6 +265,7 @@ def test_without_rows_they_say_so() -> None:
         ("outcomes", outcomes),
         ("consensus", consensus),
         ("movers", movers),
+        ("sentiment_by", sentiments),
     ):
         frame = s.tallies.value(name, lambda table: s.tables[table].snapshot())
         assert [note["text"] for note in spec(frame)["layout"]["annotations"]] == ["waiting for data"]

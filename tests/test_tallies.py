@@ -1,4 +1,4 @@
-"""Votes and scores tallied while they come: the same as the analysis of the whole tables."""
+"""Votes, scores and words tallied while they come: the same as the analysis of the whole tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chaosnb
-from chaosnb.analysis import approval_rate, block_outcomes, consensus_time, reputation_movers
+from chaosnb.analysis import (
+    approval_rate,
+    block_outcomes,
+    consensus_time,
+    reputation_movers,
+    sentiment_index,
+)
 from chaosnb.protocol import events as ev
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.tables.capture import Capture
@@ -42,18 +48,24 @@ blocks = st.builds(
 # Halves, whose sums are exact in whatever order they are added.
 scores = st.integers(0, 8).map(lambda halves: halves / 2)
 reasons = st.sampled_from(["posted meme-17", "posted meme-18", "a fine block", ""])
+moods = st.sampled_from(["positive", "positive", "neutral", "negative", "bored"])
+words = st.builds(ev.ConsensusDiscussion, hashes, agents, st.just("hm"), moods, st.just(()), when)
 updates = st.builds(ev.ReputationUpdate, st.sampled_from(["a1", "b1", "c1"]), scores, scores, reasons, when)
+anything = votes | blocks | updates | words
+STAMP = format_timestamp(START_US)
+INTERVAL = ["low", "high"]
+TABLES = ("block_validation", "block_proposal", "reputation_update", "consensus_discussion")
 
 
 def batch_values(capture: Capture) -> dict[str, pd.DataFrame]:
     """What the analysis makes of the tables."""
-    names = ("block_validation", "block_proposal", "reputation_update")
-    cast, made, moved = (capture.tables[name].snapshot() for name in names)
+    cast, made, moved, said = (capture.tables[name].snapshot() for name in TABLES)
     return {
-        "approval": approval_rate(cast).drop(columns=["low", "high"]),
+        "approval": approval_rate(cast).drop(columns=INTERVAL),
         "outcomes": block_outcomes(cast),
         "consensus": consensus_time(cast, made),
         "movers": reputation_movers(moved),
+        "sentiment_by": sentiment_index(said).drop(columns=INTERVAL),
     }
 
 
@@ -65,7 +77,7 @@ def tallied(capture: Capture, name: str, selection: Selection | None = None) -> 
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.lists(st.lists(votes | blocks | updates, max_size=12), max_size=5), st.integers(0, 4))
+@given(st.lists(st.lists(anything, max_size=12), max_size=5), st.integers(0, 4))
 def test_what_is_tallied_is_what_the_analysis_finds(parts: list[list[Any]], asked_after: int) -> None:
     """In any order and with repeated votes, asked for at any time and again after each batch."""
     capture, session = Capture(), new_session()
@@ -79,22 +91,19 @@ def test_what_is_tallied_is_what_the_analysis_finds(parts: list[list[Any]], aske
 
 @settings(deadline=None, max_examples=12)
 @given(
-    st.lists(votes | blocks | updates, max_size=40),
+    st.lists(anything, min_size=15, max_size=40),
     st.sampled_from([(), ("a1",), ("b1", "c1")]),
     st.sampled_from([(), ("a",), ("b", "c")]),
 )
 def test_of_some_agents_it_is_what_the_analysis_finds_of_theirs(
     found: list[Any], agents: tuple[str, ...], kinds: tuple[str, ...]
 ) -> None:
-    """Their votes and scores alone, and the blocks that they made, by everybody's votes."""
+    """Their votes, scores and words alone, and the blocks that they made, by everybody's votes."""
     capture = Capture()
     capture.accept(batch_of(found))
     selection = Selection(agents, kinds)
     every = batch_values(capture)
-    cast, made, moved = (
-        capture.tables[name].snapshot()
-        for name in ("block_validation", "block_proposal", "reputation_update")
-    )
+    cast, made, moved, said = (capture.tables[name].snapshot() for name in TABLES)
 
     def among(ids: pd.Series) -> pd.Series:
         chosen = (not agents) | ids.isin(agents)
@@ -104,10 +113,11 @@ def test_of_some_agents_it_is_what_the_analysis_finds_of_theirs(
     hashes = own.loc[among(own["producer_id"]), "block_hash"]
     # A second vote does not count, whoever is looked at.
     wanted = {
-        "approval": approval_rate(cast[among(cast["validator_id"])]).drop(columns=["low", "high"]),
+        "approval": approval_rate(cast[among(cast["validator_id"])]).drop(columns=INTERVAL),
         "outcomes": every["outcomes"][every["outcomes"]["block_hash"].isin(hashes)],
         "consensus": every["consensus"][every["consensus"]["block_hash"].isin(hashes)],
         "movers": reputation_movers(moved[among(moved["agent_id"])]),
+        "sentiment_by": sentiment_index(said[among(said["agent_id"])]).drop(columns=INTERVAL),
     }
     for name in TALLIES:
         shown = as_pandas(wanted[name] if selection else every[name]).reset_index(drop=True)
@@ -186,15 +196,38 @@ def test_votes_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None
     assert tallied(capture, "outcomes")["approve"].tolist() == [3]
 
 
-def test_scores_on_their_way_when_movers_begin_count_once() -> None:
-    """They are in the table before they are here."""
+def test_words_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of agents that a node makes up; of the first ones all are."""
+    monkeypatch.setattr("chaosnb.tables.sentiments._MOST_AGENTS", 3)
+    capture, stamp = Capture(), format_timestamp(START_US)
+    said = [
+        ev.ConsensusDiscussion("g", ev.Agent(f"a{n}", "lawful"), word, "positive", (), stamp)
+        for n, word in (*((n, "hm") for n in range(9)), (0, "yes"))
+    ]
+    capture.accept(batch_of(said))
+    assert tallied(capture, "sentiment_by")["positive"].tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "column"),
+    [
+        ("movers", ev.ReputationUpdate("a", 0.0, 1.0, "", STAMP), "updates"),
+        (
+            "sentiment_by",
+            ev.ConsensusDiscussion("g", ev.Agent("a", "b"), "hm", "neutral", (), STAMP),
+            "neutral",
+        ),
+    ],
+)
+def test_what_is_on_its_way_when_a_tally_begins_counts_once(name: str, event: ev.Event, column: str) -> None:
+    """It is in the table before it is here."""
     capture, session = Capture(), new_session()
-    stamp = format_timestamp(START_US)
-    batch = batch_of([ev.ReputationUpdate("a", 0.0, 1.0, "", stamp)], session)
-    capture.tables["reputation_update"].append(batch.rows["reputation_update"])
-    tallied(capture, "movers")
+    batch = batch_of([event], session)
+    for table, rows in batch.rows.items():
+        capture.tables[table].append(rows)
+    tallied(capture, name)
     capture.tallies.update(batch)
-    assert tallied(capture, "movers")["updates"].tolist() == [1]
+    assert tallied(capture, name)[column].tolist() == [1]
 
 
 def test_a_stream_tallies_what_its_tables_hold() -> None:

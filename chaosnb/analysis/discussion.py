@@ -12,7 +12,7 @@ import pandas as pd
 
 from chaosnb.analysis.ballots import count_votes
 from chaosnb.analysis.frames import Frame, Lazy, bucket, count, fetch, flag, give, take
-from chaosnb.analysis.intervals import quantile
+from chaosnb.analysis.intervals import difference_interval, quantile
 from chaosnb.analysis.turns import first
 
 __all__ = ["SaidBy", "discussion_volume", "sentiment_index", "sentiment_lead"]
@@ -89,7 +89,8 @@ def sentiment_index(
     groups = [by] if isinstance(by, str) else [*dict.fromkeys(by)]
     if not groups or any(group not in _COLUMN_OF for group in groups):
         raise ValueError(f"by={by!r} is not possible: choose from {', '.join(map(repr, _COLUMN_OF))}")
-    z = quantile(confidence)
+    positive, negative, said = (nw.col(name) for name in ("positive", "negative", "said"))
+    low, high = difference_interval(positive, negative, said, confidence)
     names = [_COLUMN_OF[group] for group in groups if group != "time"]
     rows = take(messages, "consensus_discussion", "timestamp", "sentiment", *names)
     cast = {"time": bucket(every_s)}
@@ -97,17 +98,14 @@ def sentiment_index(
         **{group: cast.get(group, nw.col(_COLUMN_OF[group])) for group in groups}
     )
     counted = count(keyed, groups, *_SENTIMENTS, "messages")
-    said = nw.col("positive") + nw.col("neutral") + nw.col("negative")
-    n = said.cast(nw.Float64()) + 2
-    p, q = (nw.col("positive") + 1) / n, (nw.col("negative") + 1) / n
-    reach = ((p + q - (p - q) * (p - q)) / n).sqrt() * z
-    known = said > 0
-    index = nw.when(known).then((nw.col("positive") - nw.col("negative")) / said)
-    found = counted.with_columns(
+    known = nw.when(said > 0)
+    index = known.then((positive - negative) / said)
+    found = counted.with_columns(said=positive + nw.col("neutral") + negative)
+    found = found.with_columns(
         other=nw.col("messages") - said,
         sentiment_index=index,
-        low=nw.when(known).then((p - q - reach).clip(-1.0, 1.0)),
-        high=nw.when(known).then((p - q + reach).clip(-1.0, 1.0)),
+        low=known.then(low),
+        high=known.then(high),
         rank_=index.fill_null(-2.0),
     )
     if "time" in groups:

@@ -1,8 +1,9 @@
-"""Confidence intervals of shares."""
+"""Confidence intervals of shares, and of the difference between two of them."""
 
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import Any, TypeVar
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -10,9 +11,10 @@ import numpy.typing as npt
 
 from chaosnb.analysis.amounts import amount
 
-__all__ = ["quantile", "wilson_bounds", "wilson_interval"]
+__all__ = ["difference_interval", "quantile", "wilson_bounds", "wilson_interval"]
 
 Floats = npt.NDArray[np.float64]
+Counts = TypeVar("Counts", nw.Expr, npt.NDArray[Any])
 
 
 def wilson_interval(
@@ -111,6 +113,50 @@ def wilson_bounds(successes: str, trials: str, confidence: float = 0.95) -> tupl
         low.otherwise(nw.when(known).then(zero)),
         high.otherwise(nw.when(known).then(one)),
     )
+
+
+def difference_interval(
+    more: Counts, less: Counts, trials: Counts, confidence: float = 0.95
+) -> tuple[Counts, Counts]:
+    """Return the interval of Bonett and Price of a difference between two shares of the same trials.
+
+    With n = trials + 2, p = (more + 1) / n, q = (less + 1) / n and z the quantile of the normal distribution,
+    its ends are p − q ± z √((p + q − (p − q)²) / n), within −1 and 1 [1]_.
+
+    Parameters
+    ----------
+    more, less, trials : numpy.ndarray or narwhals.Expr
+        Counts, all of one kind; no trial is in both `more` and `less`.
+    confidence : float
+        As in `wilson_interval`.
+
+    Returns
+    -------
+    low, high : numpy.ndarray or narwhals.Expr
+        Of no meaning where there were no trials.
+
+    Raises
+    ------
+    ValueError
+        If the confidence is not possible.
+
+    References
+    ----------
+    .. [1] D. G. Bonett, R. M. Price (2012). Adjusted Wald confidence interval for a difference of binomial
+       proportions based on paired data. Journal of Educational and Behavioral Statistics 37 (4), 479–488.
+       doi:10.3102/1076998611411915
+
+    Examples
+    --------
+    >>> low, high = difference_interval(np.array([3]), np.array([1]), np.array([8]))
+    >>> low.round(3).tolist(), high.round(3).tolist()
+    ([-0.264], [0.664])
+    """
+    z = quantile(confidence)
+    n = trials + 2
+    p, q = (more + 1) / n, (less + 1) / n
+    reach = ((p + q - (p - q) * (p - q)) / n) ** 0.5 * z
+    return (p - q - reach).clip(-1.0, 1.0), (p - q + reach).clip(-1.0, 1.0)
 
 
 def quantile(confidence: float) -> float:

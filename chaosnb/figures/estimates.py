@@ -12,16 +12,26 @@ from chaosnb.analysis.blocs import alliance_cohesion as blocs
 from chaosnb.analysis.discussion import sentiment_index
 from chaosnb.analysis.discussion import sentiment_lead as leads
 from chaosnb.analysis.drivers import vote_drivers as drivers
+from chaosnb.analysis.intervals import difference_interval
 from chaosnb.analysis.meme_votes import meme_effect as effects
 from chaosnb.figures.style import PALETTE, Floats, Spec, label, plane_layout, still, whiskers
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["alliance_cohesion", "forest", "meme_effect", "sentiment_by", "sentiment_lead", "vote_drivers"]
+__all__ = [
+    "alliance_cohesion",
+    "forest",
+    "meme_effect",
+    "sentiment_by",
+    "sentiment_lead",
+    "sentiments",
+    "vote_drivers",
+]
 
 _BLUE, _ORANGE, _GREY = PALETTE[0], PALETTE[1], PALETTE[6]
 _ROW_PX: Final = 26
+_MOST_GROUPS: Final = 12
 
 
 def sentiment_by(messages: pd.DataFrame, by: Literal["personality", "agent"] = "personality") -> go.Figure:
@@ -49,12 +59,32 @@ def sentiment_by(messages: pd.DataFrame, by: Literal["personality", "agent"] = "
     >>> sentiment_by(pd.DataFrame({**said, "sentiment": ["positive", "neutral"]})).data[0].x.tolist()
     [0.5]
     """
-    found = sentiment_index(messages, by).dropna(subset="sentiment_index")
-    said = found["positive"] + found["neutral"] + found["negative"]
-    names = [f"{label(name)} (n = {n:,})" for name, n in zip(found[by], said, strict=True)]
-    title = f"Sentiment by {by}"
-    spec = forest(title, "sentiment index (−1 to 1), 95 % interval", names, found, "sentiment_index")
-    return still(spec, messages)
+    return still(sentiments(sentiment_index(messages, by), by, most=None), messages)
+
+
+def sentiments(found: pd.DataFrame, by: str = "personality", *, most: int | None = _MOST_GROUPS) -> Spec:
+    """Make the specification of `sentiment_by`, which its live plot shares, from counts.
+
+    Parameters
+    ----------
+    found : pandas.DataFrame
+        As `chaosnb.analysis.sentiment_index` gives it; without `low` and `high` these are worked out.
+    by : str
+        What the groups are.
+    most : int or None
+        How many groups to draw, those that said most. None: all.
+    """
+    known = found.dropna(subset="sentiment_index")
+    known = known.assign(said=known["positive"] + known["neutral"] + known["negative"])
+    drawn = known if most is None else known.loc[known["said"].nlargest(most).sort_index().index]
+    if "low" not in drawn.columns:
+        positive, negative, said = (_floats(drawn[name]) for name in ("positive", "negative", "said"))
+        low, high = difference_interval(positive, negative, said)
+        drawn = drawn.assign(low=low, high=high)
+    names = [f"{label(name)} (n = {n:,})" for name, n in zip(drawn[by], drawn["said"], strict=True)]
+    of = f": {len(drawn):,} of {len(known):,}" if len(drawn) < len(known) else ""
+    title, axis = f"Sentiment by {by}{of}", "sentiment index (−1 to 1), 95 % interval"
+    return forest(title, axis, names, drawn, "sentiment_index")
 
 
 def sentiment_lead(votes: pd.DataFrame, messages: pd.DataFrame, *, lags: int = 5) -> go.Figure:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from chaosnb.analysis.intervals import wilson_interval
 from chaosnb.figures import specs
+from chaosnb.figures.estimates import sentiments
 from chaosnb.figures.gaps import mark_gaps
 from chaosnb.figures.style import (
     PALETTE,
@@ -292,5 +293,6 @@ PLOTS: Final[dict[str, Callable[..., Spec]]] = {
     **specs.FIGURES,
     **{"event_rate": specs.event_rate, "lag": specs.lag},
     **{"approval": approval, "outcomes": outcomes, "consensus": consensus, "movers": movers},
+    "sentiment_by": sentiments,
 }
 """The specification of each live plot, by name."""

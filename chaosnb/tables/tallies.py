@@ -1,4 +1,4 @@
-"""What `chaosnb.analysis` says of votes and scores, kept up while they come: approval, outcomes, movers, ….
+"""What `chaosnb.analysis` says of votes, words and scores, kept up while they come: approval, movers, ….
 
 Nothing is kept before somebody asks; from then on each vote is entered once, and only blocks with new votes
 are judged again. A vote that comes late, or twice, goes where it belongs: parts may overlap.
@@ -19,11 +19,12 @@ import pandas as pd
 from chaosnb.ingest.session import Batch
 from chaosnb.tables.movers import Movers
 from chaosnb.tables.selection import Selection
+from chaosnb.tables.sentiments import Sentiments
 from chaosnb.text import did_you_mean
 
 __all__ = ["TALLIES", "Tallies"]
 
-TALLIES: Final = ("approval", "outcomes", "consensus", "movers")
+TALLIES: Final = ("approval", "outcomes", "consensus", "movers", "sentiment_by")
 """The names that `Tallies.value` knows."""
 
 _EVERYBODY: Final = Selection()
@@ -69,7 +70,7 @@ class _Ballot:
 
 
 class Tallies:
-    """Votes by personality and by block, and scores; safe to update in one thread and to read in others.
+    """Votes by personality and block, scores and words; safe to update in one thread and to read in others.
 
     The newest 50,000 blocks and two million votes are kept; votes on older ones stay counted. Those of agents
     beyond the first 10,000, which a node can make up without end, are not.
@@ -93,14 +94,18 @@ class Tallies:
         self._newest_us = 0
         self._feed_us: int | None = None  # the newest event time that is believed
         self._movers: Movers | None = None
+        self._sentiments: Sentiments | None = None
 
     def update(self, batch: Batch) -> None:
-        """Enter the votes, blocks and scores of a batch, if anybody has asked for them yet."""
+        """Enter what a batch has of that which anybody has asked for yet."""
         if batch.newest_us is not None:
             self._feed_us = batch.newest_us
         if self._movers is not None:
             with self._lock:
                 self._movers.update(batch)
+        if self._sentiments is not None:
+            with self._lock:
+                self._sentiments.update(batch)
         if not self._kept:
             return
         with self._lock:
@@ -124,15 +129,15 @@ class Tallies:
         selection: Selection = _EVERYBODY,
         known: Mapping[str, str] | None = None,
     ) -> pd.DataFrame:
-        """Return one tally; it equals what `chaosnb.analysis` makes of the same votes or scores.
+        """Return one tally; it equals what `chaosnb.analysis` makes of the same rows.
 
         Parameters
         ----------
-        name : {"approval", "outcomes", "consensus", "movers"}
+        name : {"approval", "outcomes", "consensus", "movers", "sentiment_by"}
         table : callable
             Gives a table by name, to begin with what had come before.
         selection : Selection
-            Whose votes, blocks and scores to tell of; an outcome is always by everybody's votes.
+            Whose votes, blocks, scores and words to tell of; an outcome is always by everybody's votes.
         known : mapping of str to str, optional
             The personality of each agent, for a selection by personality.
 
@@ -144,6 +149,7 @@ class Tallies:
             consensus: as `chaosnb.analysis.consensus_time`; what is dated over an hour ahead of the feed is
             left out until the feed comes there.
             movers: as `chaosnb.analysis.reputation_movers`.
+            sentiment_by: as `chaosnb.analysis.sentiment_index` by personality, without the interval.
 
         Raises
         ------
@@ -156,6 +162,8 @@ class Tallies:
         chosen = selection.chosen(dict(known or {}))
         if name == "movers":
             return self._moved(table, chosen)
+        if name == "sentiment_by":
+            return self._said(table, selection)
         with self._beginning:
             if not self._kept:
                 # First, so that no batch falls between: what both have is entered once.
@@ -172,6 +180,13 @@ class Tallies:
                 self._movers = Movers()
                 self._movers.begin(table("reputation_update"))
             return self._movers.value(chosen)
+
+    def _said(self, table: Callable[[str], pd.DataFrame], selection: Selection) -> pd.DataFrame:
+        with self._lock:
+            if self._sentiments is None:
+                self._sentiments = Sentiments()
+                self._sentiments.begin(table("consensus_discussion"))
+            return self._sentiments.value(selection)
 
     def _begin(self, votes: pd.DataFrame, blocks: pd.DataFrame) -> None:
         with self._lock:
