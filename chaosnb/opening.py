@@ -171,7 +171,7 @@ def replay(
     Raises
     ------
     ValueError
-        If an argument is not valid.
+        If an argument is not valid, or all that is recorded lies before the start or after the end.
     RecordingError
         If there is no recording.
     RecordingDamagedError

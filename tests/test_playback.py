@@ -205,6 +205,24 @@ def test_a_moment_within_a_batch_parts_it(tmp_path: Path) -> None:
         assert r.agent_status["reason"].tolist() == [str(n) for n in range(10)]
 
 
+@pytest.mark.parametrize("speed", [None, 10])
+def test_a_span_outside_of_the_recording_is_an_error_that_says_where_it_lies(
+    tmp_path: Path, speed: float | None
+) -> None:
+    """Not a replay of nothing, whatever the speed; where it reaches beyond the recording, that is cut off."""
+    folder, begun_ns = tmp_path / "run.chaos", pd.Timestamp("2026-11-23T00:36:12.5Z").value
+    record_frames(folder, [frame(n, begun_ns + n * 1_000_000_000) for n in range(3)])
+    last = moment(begun_ns + 2_000_000_000)
+    with pytest.raises(ValueError, match=r"run.chaos: the last message came at 2026-11-23T00:36:14\.5"):
+        chaosnb.replay(folder, start=last + pd.Timedelta("1us"), end="2100-01-01", speed=speed)
+    with pytest.raises(ValueError, match=r"run.chaos, which begins at 2026-11-23T00:36:12\.5"):
+        chaosnb.replay(folder, start="2020-01-01", end="2020-01-02", speed=speed)
+    with chaosnb.replay(folder, start="2020-01-01", end="2100-01-01") as r:
+        assert len(r.agent_status) == 3
+    with chaosnb.replay(folder, start=last - pd.Timedelta("0.9s"), end=last - pd.Timedelta("0.1s")) as r:
+        assert len(r.agent_status) == 0
+
+
 def test_a_step_is_a_block_or_what_is_asked_for(replay: chaosnb.ReplayStream) -> None:
     """It is held after each; at its end there is none left."""
     heights = replay.block_proposal.sort_values("seq")["height"].tolist()

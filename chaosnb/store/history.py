@@ -10,7 +10,9 @@ from typing import Final, NamedTuple, SupportsIndex
 import pandas as pd
 
 from chaosnb.ingest.clocks import Clock
+from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.store.dataset import Dataset
+from chaosnb.store.journal import JournalReader
 from chaosnb.store.moments import Time, microseconds
 from chaosnb.store.places import Place, Start, place_of_height, place_of_time, start_of
 from chaosnb.store.replay import Replay
@@ -96,6 +98,8 @@ class History:
 
         Raises
         ------
+        ValueError
+            If it would begin after, or end before all that is recorded.
         RecordingError
             If there is no recording, or nothing in it yet.
         RecordingDamagedError
@@ -118,14 +122,32 @@ class History:
     @cached_property
     def _start(self) -> Start:
         # Not before it is needed, since it reads a segment.
-        return start_of(self.folder, at_ns=self._start_ns, record=self._record)
+        start = start_of(self.folder, at_ns=self._start_ns, record=self._record)
+        if self._start_ns is not None and start.last_ns is not None:
+            raise ValueError(
+                f"start={_text(self._start_ns)} is after all that is recorded in {self.folder.name}: "
+                f"the last message came at {_text(start.last_ns)}"
+            )
+        return start
 
     @cached_property
     def _end(self) -> Place | None:
-        return None if self._end_ns is None else place_of_time(self.folder, self._end_ns)
+        if self._end_ns is None:
+            return None
+        end, first = place_of_time(self.folder, self._end_ns), next(JournalReader(self.folder).read())
+        if self._end_ns <= first.at_ns:
+            raise ValueError(
+                f"end={_text(self._end_ns)} is before all that is recorded in {self.folder.name}, which "
+                f"begins at {_text(first.at_ns)}"
+            )
+        return end
 
     def _within(self, place: Place) -> Place:
         return place if self._end is None else min(place, self._end)
+
+
+def _text(at_ns: int) -> str:
+    return format_timestamp(at_ns // 1_000)
 
 
 class Moment(Dataset):

@@ -45,13 +45,15 @@ class Place(NamedTuple):
 class Start(NamedTuple):
     """Where something begins in a recording, and how things stood there.
 
-    `segment` is the one with which to begin to read, `opened` has the topics of then.
+    `segment` is the one with which to begin to read, `opened` has the topics of then. `last_ns` is the last
+    arrival where it is behind everything, else None.
     """
 
     segment: int
     place: Place
     opened: Opened
     state: State = "connecting"
+    last_ns: int | None = None
 
 
 def start_of(folder: Path, *, at_ns: int | None = None, record: int | None = None) -> Start:
@@ -70,14 +72,16 @@ def start_of(folder: Path, *, at_ns: int | None = None, record: int | None = Non
     state: State = "connecting"
     if at_ns is None and record is None:
         return Start(segment, Place(first), opened)
-    place = Place(first)
+    place, last_ns = Place(first), opened.at_ns
     for each in JournalReader(folder, first=segment).read():
         note = None if each.kind == "f" else decode_note(each)
         reached = Place(each.number) if record is not None and each.number >= record else None
         if at_ns is not None and note is not None:
             reached = Place(each.number) if each.at_ns >= at_ns else None
         elif at_ns is not None and each.kind == "f":
-            reached = _within(each, decode_frames(each), at_ns)
+            frames = decode_frames(each)
+            reached = _within(each, frames, at_ns)
+            last_ns = frames[-1].received_at_ns
         if reached is not None:
             if record is not None and isinstance(note, Opened):
                 opened = note
@@ -92,7 +96,7 @@ def start_of(folder: Path, *, at_ns: int | None = None, record: int | None = Non
                 opened = msgspec.structs.replace(opened, simulated=True)
             case Incident():
                 state = note.state
-    return Start(segment, place, opened, state)
+    return Start(segment, place, opened, state, last_ns)
 
 
 def is_simulated(folder: Path) -> bool:
