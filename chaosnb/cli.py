@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     devnet.add_argument("--agents", type=int, default=24, help="validators, 4 to 100 (default: %(default)s)")
     devnet.add_argument(
         "--faults",
-        default="",
+        nargs="+",
+        default=[],
         help="what goes wrong, such as drop=0.01,cut=0.1,cuts=reset+1012 (default: nothing)",
     )
     devnet.set_defaults(run=_run_devnet)
@@ -114,7 +115,7 @@ def _with_options(text: str, options: argparse.Namespace) -> str:
         name = "--" + match[1].replace("_", "-")
         return name if match[2] == "True" else f"{name} {match[2]}".rstrip()
 
-    return re.sub(rf"(?<![^\s(])({'|'.join(vars(options))})=(True\b|[\w'\"]*)", option, text)
+    return re.sub(rf"(?<![^\s(])({'|'.join(vars(options))})=(?!,)(True\b|[\w'\"]*)", option, text)
 
 
 @contextmanager
@@ -154,7 +155,7 @@ def _add_record(record: argparse.ArgumentParser) -> None:
     )
     record.add_argument("-o", "--output", required=True, help="the recording, such as run.chaos")
     record.add_argument(
-        "--topics", default=",".join(TOPICS), help="with commas between (default: %(default)s)"
+        "--topics", nargs="+", default=[], help=f"with blanks or commas between (default: {' '.join(TOPICS)})"
     )
     record.add_argument(
         "--max-size",
@@ -252,6 +253,9 @@ def _run_record(options: argparse.Namespace) -> None:
     from chaosnb.recording import record_until
 
     is_terminal = sys.stderr.isatty()
+    topics, url = ",".join(options.topics).replace(",", " ").split(), options.url
+    if topics and url is None and (":" in topics[-1] or topics[-1] == "devnet"):
+        url = topics.pop()  # since nothing but words parts the one from the other
 
     def report(line: str) -> None:
         if not options.quiet:
@@ -264,9 +268,9 @@ def _run_record(options: argparse.Namespace) -> None:
         _on_end(lambda: loop.call_soon_threadsafe(stop.set))
         await record_until(
             stop,
-            [topic.strip() for topic in options.topics.split(",")],
+            topics or TOPICS,
             options.output,
-            url=options.url,
+            url=url,
             allow_insecure=options.allow_insecure,
             max_bytes=options.max_size,
             max_age_s=options.max_age,
@@ -388,7 +392,7 @@ def _run_devnet(options: argparse.Namespace) -> None:
         agents=options.agents,
         host=options.host,
         port=options.port,
-        faults=options.faults or None,
+        faults=",".join(options.faults) or None,
         record=False,
     ) as node:
         _say(f"simulated ChaosChain node at {node.url} (seed {options.seed}); Ctrl-C ends it")

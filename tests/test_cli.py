@@ -75,6 +75,8 @@ def test_the_record_command_records_until_it_is_told_to_stop(tmp_path: Path) -> 
     ("arguments", "words"),
     [
         (["devnet", "--topics", "bloks"], "the topics are 'blocks'"),
+        (["devnet", "--topics", "blocks", "consenus"], "'consenus' (did you mean 'consensus'?)"),
+        (["--topics", "blocks", "ftp://node"], "is no node's address"),
         (["ftp://node"], "is no node's address"),
         (["ws://example.org"], "Use wss://, or say --allow-insecure where you trust"),
         (["devnet", "--max-size", "7d"], "no size"),
@@ -247,12 +249,39 @@ def test_an_error_names_the_options_of_its_command(
     assert {path.name for path in tmp_path.iterdir()} == {"run.chaos"}
 
 
+@pytest.mark.parametrize(
+    ("written", "topics"),
+    [
+        (["--topics", "network", "blocks", "devnet"], ("network", "blocks")),
+        (["devnet", "--topics", "network, blocks"], ("network", "blocks")),
+        (["devnet", "--topics", "network,", "blocks"], ("network", "blocks")),
+        (["--topics", "network", "--quiet", "devnet"], ("network",)),
+        (["devnet"], ("blocks", "consensus", "network", "social", "memes")),
+    ],
+)
+def test_topics_have_blanks_or_commas_between(
+    written: list[str], topics: tuple[str, ...], tmp_path: Path
+) -> None:
+    """And the node before or behind them."""
+    folder = tmp_path / "run.chaos"
+    command = [sys.executable, "-m", "chaosnb", "record", "-o", str(folder), *written]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not (folder / "00000001.journal").exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert chaosnb.replay(folder, quiet=True).topics == topics
+
+
 def test_wrong_faults_are_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """With those that there are."""
     with pytest.raises(SystemExit) as caught:
-        main(["devnet", "--port", "0", "--faults", "dorp=0.1"])
+        main(["devnet", "--port", "0", "--faults", "drop=0.1", "dorp=0.1"])
     assert caught.value.code == 2
-    assert "drop=" in capsys.readouterr().err
+    assert "'dorp=0.1' is not one of seed=, drop=" in capsys.readouterr().err
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
