@@ -138,6 +138,25 @@ def test_a_producer_that_is_bad_for_both_is_not_the_memes_doing() -> None:
     assert adjusted >= 72
 
 
+@pytest.mark.parametrize("stale", [1, 3, 12])
+def test_few_votes_without_a_meme_show_no_effect_of_memes(stale: int) -> None:
+    """Though all of them approve: of one producer the adjusted interval is the plain one.
+
+    One of standard errors alone would leave 0 out from a single vote on.
+    """
+    fresh = 60
+    time = pd.to_datetime([1.0] * fresh + [50.0] * stale, unit="s", utc=True)
+    of = {"timestamp": time, "block_hash": [f"b{place}" for place in range(fresh + stale)]}
+    said = ["reject", *["approve"] * 5] * (fresh // 6) + ["approve"] * stale
+    ballots = pd.DataFrame({**of, "validator_id": "v", "validator_personality": "greedy", "decision": said})
+    memes = pd.DataFrame({"timestamp": time[:1], "meme_id": "m"})
+    blocks = pd.DataFrame({**of, "producer_id": "p"})
+    found = analysis.meme_effect(ballots, memes, blocks, fresh_s=5).iloc[0]
+    assert found["adjusted_low"] < 0 < found["adjusted_high"]
+    for part, other in (("adjusted", "difference"), ("adjusted_low", "low"), ("adjusted_high", "high")):
+        assert found[part] == pytest.approx(found[other])
+
+
 def test_intervals_of_a_real_effect_cover_it() -> None:
     """Of 0.2, over 40 runs, with and without the producer held constant."""
     covered = np.zeros(2)

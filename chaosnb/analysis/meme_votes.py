@@ -12,7 +12,7 @@ import pandas as pd
 from chaosnb.analysis.amounts import amount
 from chaosnb.analysis.columns import codes, ranked
 from chaosnb.analysis.frames import Frame, coded, fetch, give, take
-from chaosnb.analysis.intervals import quantile, wilson_interval
+from chaosnb.analysis.intervals import wilson_interval
 from chaosnb.analysis.turns import first
 
 __all__ = ["fresh_at", "meme_effect"]
@@ -29,7 +29,10 @@ def meme_effect(
     The difference of the two shares of approval has Newcombe's interval [1]_. With the blocks it is given a
     second time with their producers held constant, as a weighted mean of the differences within each
     producer, δ = Σ w d / Σ w with w = m n / (m + n) for m votes with a fresh meme and n without (Mantel and
-    Haenszel's weights), and an interval ± z standard errors by Greenland and Robins [2]_.
+    Haenszel's weights [2]_). Its interval is Newcombe's, too, of the two shares with the same weights and
+    their Wilson intervals; each share p = Σ w p / Σ w counts for as many votes as it has the variance of,
+    (Σ w)² / Σ (w² / votes). With few votes of one kind it is wide, where one of standard errors would be
+    narrow, and none where all of them approve.
 
     Parameters
     ----------
@@ -69,7 +72,9 @@ def meme_effect(
     .. [1] R. G. Newcombe (1998). Interval estimation for the difference between independent proportions.
        Statistics in Medicine 17 (8), 873–890.
     .. [2] S. Greenland, J. M. Robins (1985). Estimation of a common effect parameter from sparse follow-up
-       data. Biometrics 41 (1), 55–68. doi:10.2307/2530643
+       data. Biometrics 41 (1), 55–68. doi:10.2307/2530643. Intervals of this kind: X. Yan, X. G. Su (2010).
+       Stratified Wilson and Newcombe confidence intervals for multiple binomial proportions. Statistics in
+       Biopharmaceutical Research 2 (3), 329–335. doi:10.1198/sbr.2009.0049
 
     Examples
     --------
@@ -82,7 +87,6 @@ def meme_effect(
     """
     if not amount(fresh_s) > 0:
         raise ValueError(f"fresh_s={fresh_s!r} is not possible: choose more than 0 seconds")
-    z = quantile(confidence)
     names = ("timestamp", "block_hash", "validator_id", "validator_personality", "decision")
     rows = coded(take(votes, "block_validation", *names, optional=["seq"]), "block_hash")
     posted = fetch(take(memes, "meme_posted", "timestamp", beside=votes))["t_us"].to_numpy(np.int64)
@@ -96,14 +100,12 @@ def meme_effect(
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = approve / total
     low, high = wilson_interval(approve, total, confidence)
-    d = rate[:, 1] - rate[:, 0]
-    down = np.sqrt((rate[:, 1] - low[:, 1]) ** 2 + (high[:, 0] - rate[:, 0]) ** 2)
-    up = np.sqrt((high[:, 1] - rate[:, 1]) ** 2 + (rate[:, 0] - low[:, 0]) ** 2)
+    difference, less, more = _newcombe(rate, low, high)
     found: dict[str, Any] = {
         "personality": pd.Series(kinds, dtype="str"),
         **{"fresh": total[:, 1].astype(np.int64), "stale": total[:, 0].astype(np.int64)},
         **{"fresh_rate": rate[:, 1], "stale_rate": rate[:, 0]},
-        **{"difference": d, "low": d - down, "high": d + up},
+        **{"difference": difference, "low": less, "high": more},
     }
     if blocks is not None:
         columns = ("timestamp", "block_hash", "producer_id")
@@ -120,7 +122,7 @@ def meme_effect(
             _cells(cell, fresh[known], len(kinds), max(len(makers), 1), chosen)
             for chosen in (None, yes[known])
         )
-        found |= _adjusted(n, a, z)
+        found |= _adjusted(n, a, confidence)
     return give(pd.DataFrame(found), votes)
 
 
@@ -138,18 +140,26 @@ def fresh_at(times_us: Integers, posted_us: Integers, fresh_s: float) -> npt.NDA
     return np.asarray((place >= 0) & (age_us < fresh_s * 1e6))
 
 
-def _adjusted(n: Floats, a: Floats, z: float) -> dict[str, Floats]:
+def _adjusted(n: Floats, a: Floats, confidence: float) -> dict[str, Floats]:
     """Return Mantel and Haenszel's difference over strata, of arrays by group, stratum and exposure."""
-    rest, (n0, n1), (a0, a1) = n - a, np.moveaxis(n, 2, 0), np.moveaxis(a, 2, 0)
-    both = (n0 > 0) & (n1 > 0)
+    both = (n > 0).all(axis=2, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        weight = np.where(both, n0 * n1 / (n0 + n1), 0.0)
-        difference = np.where(both, weight * (a1 / n1 - a0 / n0), 0.0).sum(axis=1)
-        spread = a1 * rest[:, :, 1] * n0**3 + a0 * rest[:, :, 0] * n1**3
-        variance = np.where(both, spread / (n0 * n1 * (n0 + n1) ** 2), 0.0).sum(axis=1)
+        weight = np.where(both, n.prod(axis=2, keepdims=True) / n.sum(axis=2, keepdims=True), 0.0)
         total = np.where(both.any(axis=1), weight.sum(axis=1), np.nan)
-        middle, reach = difference / total, z * np.sqrt(variance) / total
-    return {"adjusted": middle, "adjusted_low": middle - reach, "adjusted_high": middle + reach}
+        rate = np.where(both, weight * a / n, 0.0).sum(axis=1) / total
+        votes = total**2 / np.where(both, weight**2 / n, 0.0).sum(axis=1)
+    # Rounding must not make more approvals than votes.
+    low, high = wilson_interval(np.minimum(rate * votes, votes), votes, confidence)
+    difference, less, more = _newcombe(rate, low, high)
+    return {"adjusted": difference, "adjusted_low": less, "adjusted_high": more}
+
+
+def _newcombe(rate: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return how much greater the second share of each two is, and the ends of the interval of that."""
+    difference = rate[:, 1] - rate[:, 0]
+    down = np.sqrt((rate[:, 1] - low[:, 1]) ** 2 + (high[:, 0] - rate[:, 0]) ** 2)
+    up = np.sqrt((high[:, 1] - rate[:, 1]) ** 2 + (rate[:, 0] - low[:, 0]) ** 2)
+    return difference, difference - down, difference + up
 
 
 def _cells(cell: Integers, fresh: npt.NDArray[np.bool_], groups: int, strata: int, chosen: Any) -> Floats:
