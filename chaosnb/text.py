@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
-__all__ = ["did_you_mean", "printable", "without_particulars"]
+__all__ = ["are_names", "did_you_mean", "printable", "without_particulars"]
 
 # Controls (with those of 8 bits), what turns or hides text, line ends of Unicode's own, lone surrogates. The
 # joiners within emoji stay.
@@ -20,6 +20,7 @@ _ESCAPES: Final = {
 }
 _ELLIPSIS: Final = "…"
 _LONGEST_NAME: Final = 64
+_LONGEST_NAMES: Final = 1_000
 # What names one block, meme or agent.
 _PARTICULAR: Final = re.compile(r"\d|\b[0-9a-f]{6,}\b")
 _LONGEST_REASON: Final = 200
@@ -45,6 +46,19 @@ def printable(text: str, most: int | None = None) -> str:
     cut = text if most is None or len(text) <= most else text[:most] + _ELLIPSIS
     # Nearly all texts are printable, and to see that takes a thirtieth of the time.
     return cut if cut.isprintable() else cut.translate(_ESCAPES)
+
+
+def are_names(*texts: str) -> bool:
+    """Return whether texts are together short enough to be names, of which thousands can be kept.
+
+    Ids and hashes are a hundred characters; a hostile node can send a million.
+
+    Examples
+    --------
+    >>> are_names("agent-01", "lawful"), are_names("x" * 2_000)
+    (True, False)
+    """
+    return sum(map(len, texts)) <= _LONGEST_NAMES
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,8 +23,11 @@ from chaosnb.analysis import (
 )
 from chaosnb.protocol import events as ev
 from chaosnb.protocol.iso8601 import format_timestamp
+from chaosnb.protocol.schema import TABLES as TABLES_OF
+from chaosnb.tables.aggregates import Aggregates
 from chaosnb.tables.capture import Capture
 from chaosnb.tables.selection import Selection
+from chaosnb.tables.table import Table
 from chaosnb.tables.tallies import TALLIES, Tallies
 from tests.engines import as_pandas
 from tests.event_strategies import START_US, batch_of, new_session
@@ -206,6 +210,44 @@ def test_words_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None
     ]
     capture.accept(batch_of(said))
     assert tallied(capture, "sentiment_by")["positive"].tolist() == [4]
+
+
+def test_names_without_end_are_not_kept() -> None:
+    """A hostile node's hashes, agents and decisions of 100 kB each: what all tallies keep stays small."""
+    tallies, aggregates, session = Tallies(), Aggregates(), new_session()
+    empty = {name: Table(schema).snapshot() for name, schema in TABLES_OF.items()}
+    for name in TALLIES:
+        tallies.value(name, empty.__getitem__)
+
+    def hostile(number: int) -> list[ev.Event]:
+        text, agent = f"{number}" * 100_000, ev.Agent("a", "lawful")
+        long, maker = ev.Agent(text, text), ev.Producer(text, "00")
+        return [
+            ev.BlockValidation(text, agent, "approve", "", STAMP),
+            *(ev.BlockValidation("g", who, f"no {text}", "", STAMP) for who in (agent, long)),
+            *(ev.ConsensusDiscussion("g", who, "hm", text, (), STAMP) for who in (agent, long)),
+            *(ev.BlockProposal(text, "", 1, who, (), meme, STAMP) for who in (ev.Producer("p", "00"), maker)),
+            *(ev.ReputationUpdate(who, 0.0, 1.0, text, STAMP) for who in ("a", text)),
+        ]
+
+    def taken(number: int) -> None:
+        batch = batch_of(hostile(number), session)
+        tallies.update(batch)
+        aggregates.update(batch)
+        aggregates.flush()
+
+    taken(0)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(1, 10):
+            taken(number)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept - before < 300_000
+    assert tallies.value("approval", empty.__getitem__)["other"].tolist() == [1]
+    assert aggregates.personalities == {"a": "lawful"}
 
 
 @pytest.mark.parametrize(

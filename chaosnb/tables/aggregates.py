@@ -21,7 +21,7 @@ from chaosnb.tables.activity import ACTIVITY, batch_of_frame
 from chaosnb.tables.buckets import NEVER, BucketSums, Columns, bucket_times, whole_grid
 from chaosnb.tables.columns import look_up
 from chaosnb.tables.scores import LastScores
-from chaosnb.text import did_you_mean
+from chaosnb.text import are_names, did_you_mean
 from chaosnb.widths import round_width
 
 __all__ = [
@@ -308,7 +308,8 @@ class Aggregates:
             if len(self._personalities) < _MOST_AGENTS and (actors := joined.rows.get(name)):
                 ids, personalities = read_id(actors.events), read_personality(actors.events)
                 if not self._are_known(ids, personalities):  # which is quicker than to note them again
-                    self._personalities.update(zip(ids, personalities, strict=True))
+                    pairs = zip(ids, personalities, strict=True)
+                    self._personalities.update(pair for pair in pairs if are_names(*pair))
 
     def _begin(self, name: str) -> None:
         begun = self._by_name[name] = ACTIVITY[name]()

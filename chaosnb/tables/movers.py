@@ -10,7 +10,7 @@ from typing import Final
 import pandas as pd
 
 from chaosnb.ingest.session import Batch
-from chaosnb.text import without_particulars
+from chaosnb.text import are_names, without_particulars
 
 __all__ = ["Movers"]
 
@@ -88,7 +88,7 @@ class Movers:
         course = self._courses.get(agent)
         if course is None:
             # Agents without end, which a node can make up, are not kept.
-            if len(self._courses) >= _MOST_AGENTS:
+            if len(self._courses) >= _MOST_AGENTS or not are_names(agent):
                 return
             course = self._courses[agent] = _Course((at_us, seq, old), (at_us, seq, new))
         if (at_us, seq) < course.first[:2]:

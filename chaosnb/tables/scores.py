@@ -10,6 +10,7 @@ import numpy as np
 
 from chaosnb.ingest.session import Batch, Rows
 from chaosnb.tables.buckets import NEVER, Columns, bucket_times
+from chaosnb.text import are_names
 
 __all__ = ["LastScores"]
 
@@ -61,7 +62,8 @@ class LastScores:
     """The last score of each agent in each second.
 
     What is held is bounded: of more than 200,000 scores, the older half is forgotten but for the last one of
-    each agent before; of more than 10,000 agents, those whose last score is the oldest. That takes 15 MB.
+    each agent before; of more than 10,000 agents, those whose last score is the oldest, and any whose name
+    is longer than 1,000 characters. That takes 15 MB.
     """
 
     def __init__(self) -> None:
@@ -106,6 +108,8 @@ class LastScores:
     def _add(self, rows: Rows) -> None:
         for event, at_us, seq in zip(rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True):
             line = self._lines.get(event.agent_id)
+            if line is None and not are_names(event.agent_id):
+                continue
             if line is None:
                 line = self._lines[event.agent_id] = _Line(seq)
             elif seq < line.first_seq:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from chaosnb.ingest.session import Batch
 from chaosnb.tables.selection import Selection
+from chaosnb.text import are_names
 
 __all__ = ["Sentiments"]
 
@@ -70,7 +71,7 @@ class Sentiments:
             counts = self._counts.get((personality, who))
             if counts is None:
                 # Agents without end, which a node can make up, are not kept.
-                if len(self._counts) >= _MOST_AGENTS:
+                if len(self._counts) >= _MOST_AGENTS or not are_names(personality, who):
                     continue
                 counts = self._counts[personality, who] = [0] * (_OTHER + 1)
             counts[_PLACES.get(sentiment, _OTHER)] += n

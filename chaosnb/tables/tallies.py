@@ -20,7 +20,7 @@ from chaosnb.ingest.session import Batch
 from chaosnb.tables.movers import Movers
 from chaosnb.tables.selection import Selection
 from chaosnb.tables.sentiments import Sentiments
-from chaosnb.text import did_you_mean
+from chaosnb.text import are_names, did_you_mean
 
 __all__ = ["TALLIES", "Tallies"]
 
@@ -73,7 +73,8 @@ class Tallies:
     """Votes by personality and block, scores and words; safe to update in one thread and to read in others.
 
     The newest 50,000 blocks and two million votes are kept; votes on older ones stay counted. Those of agents
-    beyond the first 10,000, which a node can make up without end, are not.
+    beyond the first 10,000, which a node can make up without end, are not, nor is what has names longer than
+    1,000 characters.
 
     Examples
     --------
@@ -199,13 +200,15 @@ class Tallies:
 
     def _vote(self, block: str, who: str, personality: str, decision: str, t_us: int, seq: int) -> None:
         self._newest_us = max(self._newest_us, t_us)
+        if not are_names(block, who, personality):
+            return
         if len(self._counts) >= _MOST_AGENTS and (personality, who) not in self._counts:
             return
         ballot = self._ballots.get(block)
         if ballot is None:
             ballot = self._ballots[block] = _Ballot()
         # Few words are said over and over: each is kept once.
-        who, personality, decision = intern(who), intern(personality), intern(decision)
+        who, personality, decision = intern(who), intern(personality), intern(_kind(decision))
         vote, earlier = _Vote(t_us, seq, personality, decision), ballot.votes.get(who)
         # A validator's second vote on a block does not count, whichever of the two came here first.
         if earlier is not None and earlier[:2] <= vote[:2]:
@@ -220,16 +223,17 @@ class Tallies:
             self._votes -= len(self._ballots.pop(next(iter(self._ballots))).votes)
 
     def _count(self, who: str, vote: _Vote, step: int) -> None:
-        kind = vote.decision if vote.decision in _CAST else "other"
         counts = self._counts.setdefault((vote.personality, who), Counter())
-        counts[kind] += step
-        if kind != "other":
+        counts[vote.decision] += step
+        if vote.decision in _CAST:
             self._voters[who] += step
             if not self._voters[who]:
                 del self._voters[who]
 
     def _propose(self, block: str, made: _Made) -> None:
         self._newest_us = max(self._newest_us, made.t_us)
+        if not are_names(block, made.producer):
+            return
         known = self._blocks.get(block)
         if known is None or made[:2] < known[:2]:
             self._blocks[block] = made
@@ -305,6 +309,10 @@ class Tallies:
         if ballot.verdict is None:
             ballot.verdict = _judge(ballot.votes.values(), _QUORUM * size)
         return ballot.verdict
+
+
+def _kind(decision: str) -> str:
+    return decision if decision in _CAST else "other"
 
 
 def _judge(votes: Iterable[_Vote], enough: float) -> _Verdict:
