@@ -142,10 +142,10 @@ def fresh_at(times_us: Integers, posted_us: Integers, fresh_s: float) -> npt.NDA
 
 def _adjusted(n: Floats, a: Floats, confidence: float) -> dict[str, Floats]:
     """Return Mantel and Haenszel's difference over strata, of arrays by group, stratum and exposure."""
-    both = (n > 0).all(axis=2, keepdims=True)
+    both = np.all(n > 0, axis=2, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         weight = np.where(both, n.prod(axis=2, keepdims=True) / n.sum(axis=2, keepdims=True), 0.0)
-        total = np.where(both.any(axis=1), weight.sum(axis=1), np.nan)
+        total = np.where(np.any(both, axis=1), weight.sum(axis=1), np.nan)
         rate = np.where(both, weight * a / n, 0.0).sum(axis=1) / total
         votes = total**2 / np.where(both, weight**2 / n, 0.0).sum(axis=1)
     # Rounding must not make more approvals than votes.
