@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chaosnb.analysis.columns import NOT_A_TIME, microseconds, texts, timed
+from chaosnb.analysis.columns import NOT_A_TIME, microseconds, ranked, texts, timed
 from chaosnb.analysis.spells import expiries
 
 __all__ = ["memberships"]
@@ -55,7 +55,7 @@ def memberships(updates: pd.DataFrame, at: str | pd.Timestamp | None = None) -> 
     if at is not None and "duration_s" in rows.columns:
         over = times_us / 1e6 + rows["duration_s"].to_numpy(np.float64) < moment_us / 1e6
         if "duration" in rows.columns:
-            over |= expiries(times_us, texts(rows["duration"])) < moment_us
+            over |= expiries(times_us, *ranked(rows["duration"])) < moment_us
         last &= ~over
     rows = rows[last]
     found: list[dict[str, Any]] = []

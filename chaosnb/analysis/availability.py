@@ -249,11 +249,11 @@ def _spells(
         last = int(microseconds(pd.Series([until], name="until"))[0])
         if last == NOT_A_TIME:
             raise ValueError(f"until={until!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
-    end = np.full(len(rows), _FOREVER_US)
-    agents = rows["agent_id"].cat.codes.to_numpy()
-    followed = np.flatnonzero(agents[1:] == agents[:-1])
-    start = rows["t_us"].to_numpy(np.int64)
-    end[followed] = start[followed + 1]
-    lasts_s = np.maximum(np.minimum(end, last) - start, 0) / 1e6
-    rows = rows.assign(end_us=end, over=end <= last, lasts_s=lasts_s)
+    agents, start = rows["agent_id"].cat.codes.to_numpy(), rows["t_us"].to_numpy(np.int64)
+    end = np.append(start[1:], _FOREVER_US)[: len(start)]
+    end[:-1][agents[1:] != agents[:-1]] = _FOREVER_US
+    lasts_us = np.minimum(end, last)
+    lasts_us -= start
+    np.maximum(lasts_us, 0, out=lasts_us)
+    rows = rows.assign(end_us=end, over=end <= last, lasts_s=lasts_us / 1e6)
     return rows, table[[*names]]

@@ -84,6 +84,8 @@ def with_numpy(rows: pd.DataFrame) -> pd.DataFrame:
 def times_of(microseconds: pd.Series) -> pd.Series:
     """Return microseconds since 1970 as times in UTC; what is unknown stays unknown."""
     known = microseconds.notna()
+    if known.all():
+        return microseconds.astype("int64").astype("datetime64[us]").dt.tz_localize("UTC")
     times = microseconds.where(known, 0).astype("int64").astype("datetime64[us]").dt.tz_localize("UTC")
     return times.where(known)
 

@@ -181,13 +181,13 @@ def standing(updates: Any) -> pd.DataFrame:
     table = table.sort_values(order, kind="stable").reset_index(drop=True)
     start_us = table["t_us"].to_numpy(np.int64)
     ids, alliance = ranked(table["alliance_id"])
-    each = pd.Series(np.arange(len(table))).groupby(alliance, sort=False)
-    following = each.shift(-1)
-    known = following.notna().to_numpy()
+    turn = np.argsort(alliance, kind="stable")
+    following = np.flatnonzero(np.diff(alliance[turn]) == 0)
     next_us = np.full(len(table), FOREVER_US)
-    next_us[known] = start_us[following[known].to_numpy(np.int64)]
-    durations, duration = ranked(table["duration"])
-    end_us = np.minimum(next_us, expiries(start_us, durations[duration]))
+    next_us[turn[following]] = start_us[turn[following + 1]]
+    del turn, following
+    end_us = expiries(start_us, *ranked(table["duration"]))
+    np.minimum(end_us, next_us, out=end_us)
     rows, (agent, role) = flat_records(table["members"], "id", "role")
     # Who is named twice is a member once.
     once = ~repeated(
@@ -198,7 +198,7 @@ def standing(updates: Any) -> pd.DataFrame:
         # Of several assignments to one place the last one stays: the first that is named.
         leader[rows[some[::-1]]] = agent.codes[some[::-1]]
     rows, agent, role = rows[once], agent[once], role[once]
-    version = each.cumcount().to_numpy(np.int32)
+    version = pd.Series(alliance).groupby(alliance, sort=False).cumcount().to_numpy(np.int32)
     labels = pd.Categorical.from_codes(alliance[rows], categories=pd.Index(ids, dtype="str"))
     return pd.DataFrame(
         {
@@ -231,44 +231,52 @@ def seen_until(members: pd.DataFrame, until: str | pd.Timestamp | None) -> int:
     return moment_us
 
 
-def expiries(start_us: Integers, durations: npt.NDArray[np.object_]) -> Integers:
+def expiries(start_us: Integers, durations: npt.NDArray[np.object_], which: Integers) -> Integers:
     """Return when ISO 8601 durations are over that begin at these times, all in microseconds since 1970.
+
+    Parameters
+    ----------
+    start_us : numpy.ndarray of int
+    durations : numpy.ndarray of str
+    which : numpy.ndarray of int
+        Which of the durations each one has.
 
     Examples
     --------
-    >>> found = expiries(np.zeros(3, np.int64), np.array(["PT1S", "P1M", "soon"], object))
+    >>> found = expiries(np.zeros(3, np.int64), np.array(["PT1S", "P1M", "soon"], object), np.arange(3))
     >>> (found[:2] / 1e6).tolist(), bool(found[2] == FOREVER_US)
     ([1.0, 2678400.0], True)
     """
-    codes, texts = pd.factorize(durations)
-    parts = [duration_parts(text) for text in texts]
-    seconds = np.array([part for _, part in parts], np.float64)[codes] if len(parts) else np.zeros(0)
-    fixed = (
-        np.array([months is None for months, _ in parts], bool)[codes] if len(parts) else np.zeros(0, bool)
-    )
+    parts = [duration_parts(text) for text in durations]
+    seconds = np.array([rest for _, rest in parts], np.float64)[which]
+    by_calendar = np.array([months is not None for months, _ in parts], bool)[which]
     with np.errstate(invalid="ignore"):
-        end = start_us / 1e6 + seconds
-    never = ~(np.abs(end) < 9e12)
-    expires = np.full(len(start_us), FOREVER_US)
-    plain = fixed & ~never
-    expires[plain] = start_us[plain] + np.round(seconds[plain] * 1e6).astype(np.int64)
-    for place in np.flatnonzero(~fixed).tolist():
-        months, rest = parts[codes[place]]
+        never = ~(np.abs(start_us / 1e6 + seconds) < 9e12)
+    seconds[never] = 0
+    seconds *= 1e6
+    expires = np.round(seconds, out=seconds).astype(np.int64)
+    expires += start_us
+    expires[never] = FOREVER_US
+    for place in np.flatnonzero(by_calendar).tolist():
+        months, rest = parts[which[place]]
         expires[place] = _months_later(int(start_us[place]), months or 0, rest)
-    return np.asarray(np.maximum(expires, start_us))
+    return np.asarray(np.maximum(expires, start_us, out=expires))
 
 
 def _spells(members: pd.DataFrame, until_us: int) -> pd.DataFrame:
     """Return each spell of a membership once, with how it ended."""
-    key = members["alliance_id"].cat.codes.to_numpy(np.int64)
-    key *= len(members["agent_id"].cat.categories)
+    alliances, agents = (len(members[name].cat.categories) for name in _WHO[:2])
+    key = members["alliance_id"].cat.codes.to_numpy().astype(np.min_scalar_type(-alliances * agents - 1))
+    key *= agents
     key += members["agent_id"].cat.codes.to_numpy()
     order = np.argsort(key, kind="stable")
+    # One after the other: each is as long as all memberships.
+    key = key[order]
+    goes_on = key[1:] == key[:-1]
+    del key
+    goes_on &= np.diff(members["version"].to_numpy()[order]) == 1
     starts, ends = members["start_us"].to_numpy(np.int64), members["end_us"].to_numpy(np.int64)
-    before, after = order[:-1], order[1:]
-    version = members["version"].to_numpy()
-    goes_on = (key[after] == key[before]) & (version[after] == version[before] + 1)
-    goes_on &= starts[after] == ends[before]
+    goes_on &= starts[order[1:]] == ends[order[:-1]]
     first = np.flatnonzero(np.append(np.ones(len(order[:1]), bool), ~goes_on))
     last = order[np.append(first[1:], len(order))[: len(first)] - 1]
     spells: pd.DataFrame = members[_WHO].iloc[last]
