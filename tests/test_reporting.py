@@ -139,6 +139,8 @@ def test_the_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         chaosnb.report(Held(), "report.pdf")
     with pytest.raises(TypeError, match="takes a stream"):
         chaosnb.report([1], target)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"made_at is a datetime.*not 'now'"):
+        chaosnb.report(Held(), target, made_at="now")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="title is text, and not None"):
         chaosnb.report(Held(), target, title=None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="fresh_s='30s' is not possible"):

@@ -100,6 +100,20 @@ def test_inequality_goes_on_with_the_last_score_of_each() -> None:
     assert np.isnan(analysis.reputation_inequality(updates(("a", 0.0, -1.0, "")))["gini"][0])
 
 
+def test_scores_beyond_all_measure_leave_unknown_what_cannot_be_summed() -> None:
+    """No warning, no infinite number, and no rate of 0 that nothing tells."""
+    scores = [1e308, 1.7e308]
+    found = [(agent, scores[n % 2], scores[1 - n % 2], "why") for n in range(12) for agent in "abc"]
+    frame = updates(*found)
+    unequal = analysis.reputation_inequality(frame)
+    assert unequal["agents"].max() == 3
+    assert unequal[["mean", "gini"]].iloc[1:].isna().all(axis=None)
+    assert analysis.reputation_reversion(frame)[["rate", "low", "high"]].isna().all(axis=None)
+    signs = frame.assign(new_score=frame["new_score"] * np.resize([1.0, -1.0], len(frame)))
+    assert np.isfinite(analysis.reputation_summary(signs)["last_score"]).all()
+    assert analysis.reputation_reversion(signs)["rate"].isna().all()
+
+
 def test_scores_that_do_not_go_on_are_listed_with_the_gap_that_explains_them() -> None:
     """A gap of other topics, or at another time, explains nothing."""
     blind = analysis.reputation_breaks(MOVES)

@@ -202,7 +202,7 @@ def reputation_inequality(updates: Frame, *, every_s: float = 60) -> Frame:
     frame
         In order of `time`, the start of the bucket in UTC, for buckets with an update: `agents` that have had
         an update by its end, `mean` and `gini` of their last scores, unknown where a score is negative or all
-        are 0.
+        are 0, and both where their sum is beyond what a number holds.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def reputation_inequality(updates: Frame, *, every_s: float = 60) -> Frame:
     for time, part in zip(times.tolist(), np.split(np.arange(len(rows)), begin[1:]), strict=False):
         scores[codes[part]] = new[part]
         known = np.sort(scores[~np.isnan(scores)])
-        found.append((time, len(known), float(known.mean()) if len(known) else np.nan, _gini(known)))
+        found.append((time, len(known), *_spread(known)))
     kinds = {"time": "int64", "agents": "int64", "mean": "float64", "gini": "float64"}
     return give(pd.DataFrame(found, columns=[*kinds]).astype(kinds), updates)
 
@@ -365,7 +365,7 @@ def _slope(rows: pd.DataFrame) -> tuple[float, float]:
     apart = _within(rows)
     x, y, agents = apart["distance"], apart["change"], apart["agent_id"]
     spread = float((x**2).sum())
-    if spread == 0:
+    if spread == 0 or not np.isfinite(spread):
         return float("nan"), float("nan")
     slope = float((x * y).sum()) / spread
     shared = (x * (y - slope * x)).groupby(agents).sum()
@@ -373,8 +373,13 @@ def _slope(rows: pd.DataFrame) -> tuple[float, float]:
     return slope, float(np.sqrt(few * (shared**2).sum())) / spread
 
 
-def _gini(ordered: Floats) -> float:
-    n, total = len(ordered), float(ordered.sum())
-    if not n or total <= 0 or ordered[0] < 0:
-        return float("nan")
-    return float(((2 * np.arange(1, n + 1) - n - 1) * ordered).sum() / (n * total))
+def _spread(ordered: Floats) -> tuple[float, float]:
+    """Return the mean and Gini's coefficient of scores in order."""
+    n, unknown = len(ordered), float("nan")
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(ordered.sum())
+        weighted = float(((2 * np.arange(1, n + 1) - n - 1) * ordered).sum())
+    if not n or not np.isfinite(total):
+        return unknown, unknown
+    known = total > 0 and ordered[0] >= 0 and np.isfinite(weighted)
+    return total / n, weighted / total / n if known else unknown

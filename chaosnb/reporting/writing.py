@@ -82,6 +82,8 @@ def report(
         )
     if not isinstance(title, str):
         raise TypeError(f"title is text, and not {title!r}")
+    if made_at is not None and not isinstance(made_at, datetime):
+        raise TypeError(f"made_at is a datetime.datetime, or None for now, and not {made_at!r}")
     target = path_of("path", path)
     if target.is_dir() or target.suffix.lower() not in _ENDINGS:
         raise ValueError(
