@@ -6,8 +6,10 @@ import asyncio
 import gc
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,7 @@ from chaosnb.protocol.codec import encode
 from chaosnb.protocol.events import NetworkMetrics
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.runtime import LoopThread
+from chaosnb.tables.capture import Capture
 from tests.websocket_server import CLOSE, accept, frame, raw_node
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
@@ -80,6 +83,34 @@ def test_twenty_streams_at_once_end_with_nothing_left() -> None:
     assert threading.active_count() <= threads
     assert open_files() <= files
     assert not own_threads()
+
+
+@pytest.mark.parametrize("kind", ["dropped", "closed", "replay", "paced replay"])
+def test_what_nobody_holds_any_more_is_gone_at_once(kind: str, tmp_path: Path) -> None:
+    """A stream's tables do not wait for the garbage collector, which comes late where much is held."""
+
+    def captures() -> int:
+        return sum(type(held) is Capture for held in gc.get_objects())
+
+    folder = tmp_path / "run.chaos"
+    with chaosnb.Devnet(seed=7, rate=200) as node:
+        s = chaosnb.stream("network", url=node.url, record=folder)
+        s.wait(events=3, timeout=60)
+        if kind != "dropped":
+            s.close()
+        if "replay" in kind:
+            s = chaosnb.replay(folder, speed=1.0 if kind == "paced replay" else None)
+        gc.collect()
+        gc.disable()
+        try:
+            before = captures()
+            del s
+            deadline = time.monotonic() + 10
+            while captures() == before:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("name", ["websockets", "picows"])

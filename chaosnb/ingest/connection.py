@@ -154,7 +154,7 @@ class Connection(Link):
     # -- what comes in
 
     async def _receive(self, transport: Transport) -> list[Frame]:
-        task = self._receiver = asyncio.current_task()
+        self._receiver = asyncio.current_task()
         # Whoever takes long over a batch is not the node: only waiting for it is silence.
         self._waits_since = self._clock.monotonic()
         try:
@@ -167,11 +167,11 @@ class Connection(Link):
             self._next_s = now_s + self._between_s
             self._silence.note(now_s, now_s - self._waits_since)
         except asyncio.CancelledError:
-            if self._given_up is None or task is None or task.uncancel() > 0:
+            if self._given_up is None or self._receiver is None or self._receiver.uncancel() > 0:
                 raise
             raise self._given_up from None
         finally:
-            self._waits_since = None
+            self._waits_since = self._receiver = None
         return frames
 
     def _feed(self, frames: list[Frame]) -> Batch:

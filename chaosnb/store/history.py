@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import weakref
 from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple, SupportsIndex
@@ -105,7 +106,8 @@ class History:
         RecordingDamagedError
             If it is damaged where it begins or ends.
         """
-        capture = Capture(self._clock.monotonic, self._retention, lambda: source.now_ns())
+        # Weakly, since the source knows the capture: what refers to itself stays in memory for longer.
+        capture = Capture(self._clock.monotonic, self._retention, lambda: weak.now_ns())
         source = Replay(
             self.folder,
             speed=speed,
@@ -117,6 +119,7 @@ class History:
             clock=self._clock,
             on_incident=capture.note,
         )
+        weak = weakref.proxy(source)
         return Take(source, capture)
 
     @cached_property
