@@ -49,6 +49,10 @@ _MOST_WORDS = 500
 class ChaosnbError(Exception):
     """Base of all errors raised by chaosnb."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Pickle would call `__init__` with the text alone, and so break the pool of processes it came from.
+        return _again, (type(self), *self.args), self.__dict__
+
 
 class CredentialsError(ChaosnbError):
     """The node refused the identity, so trying again with it is of no use.
@@ -275,3 +279,9 @@ class RecordingDamagedError(RecordingError):
             f"damaged at byte {offset:,} of {segment}: {what}. All before is whole. Restore the file from a "
             "copy; or `python -m chaosnb repair` keeps what is whole, and notes what is not",
         )
+
+
+def _again(kind: type[ChaosnbError], *told: object) -> ChaosnbError:
+    error = kind.__new__(kind)
+    error.args = told
+    return error
