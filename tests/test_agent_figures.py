@@ -140,3 +140,17 @@ def test_the_line_of_reversion_is_the_rate_and_lies_in_its_wedge(tables: dict[st
     means = scores.groupby("agent_id")["old_score"].transform("mean")
     used = scores.groupby("agent_id")["old_score"].transform("size") >= 10
     np.testing.assert_allclose(np.sort(dots.x), np.sort((scores["old_score"] - means)[used]))
+
+
+def test_gaps_are_shaded_where_agents_are_drawn_over_time(tables: dict[str, pd.DataFrame]) -> None:
+    """In the figures of a report, which says that they are."""
+    scores, allies = tables["reputation_update"], tables["alliance_update"]
+    start = scores["timestamp"].iloc[4]
+    gap = {"start": start, "end": start + pd.Timedelta(5, unit="s"), "duration_s": 5.0, "cause": "stale"}
+    gaps = pd.DataFrame([{**gap, "certainty": "certain", "topics": ["network"], "blocks_missing": 0}])
+    for figure in (
+        figures.reputation_inequality(scores, every_s=10, gaps=gaps),
+        figures.alliance_churn(allies, every_s=10, gaps=gaps),
+    ):
+        assert [shape.type for shape in figure.layout.shapes] == ["rect"]
+        assert figure.layout.title.text

@@ -25,6 +25,7 @@ HEADINGS = [
     "How far the data can be trusted",
     "Blocks and transactions",
     "Votes",
+    "Consensus",
     "What drives votes",
     "Discussion",
     "Alliances",
@@ -73,7 +74,7 @@ def test_quality_comes_first_and_every_subject_has_its_figures(tmp_path: Path) -
     assert page.titles("h2") == HEADINGS
     figures = [a["id"] for _, a in page.elements if "plotly" in (a.get("class") or "")]
     assert figures == [f"figure-{number}" for number in range(1, len(figures) + 1)]
-    assert len(figures) >= 21
+    assert len(figures) >= 24
     assert "made 2026-01-01 12:00:00.000 UTC" in page.text
     assert "Something is missing, or may be" in page.text
     assert f"{held.counts.events:,}" in page.text

@@ -14,6 +14,7 @@ from chaosnb.analysis.reputation import reputation_inequality as inequality
 from chaosnb.analysis.reputation import reputation_movers as movers
 from chaosnb.analysis.spells import alliance_churn as churn
 from chaosnb.figures import standings
+from chaosnb.figures.gaps import mark_gaps
 from chaosnb.figures.style import (
     DASHES,
     PALETTE,
@@ -167,7 +168,9 @@ def meme_spread(messages: pd.DataFrame, *, every_s: float = 1, top: int = 8) -> 
     return still({"data": data, "layout": layout}, messages)
 
 
-def reputation_inequality(updates: pd.DataFrame, *, every_s: float = 60) -> go.Figure:
+def reputation_inequality(
+    updates: pd.DataFrame, *, every_s: float = 60, gaps: pd.DataFrame | None = None
+) -> go.Figure:
     """Draw how unequal the agents' reputation is over time.
 
     Parameters
@@ -176,6 +179,8 @@ def reputation_inequality(updates: pd.DataFrame, *, every_s: float = 60) -> go.F
         The table `reputation_update`.
     every_s : float
         How many seconds of event time a point stands for.
+    gaps : pandas.DataFrame, optional
+        What is missing, as `Stream.gaps` tells, to be shaded. None shades nothing.
 
     Returns
     -------
@@ -197,7 +202,7 @@ def reputation_inequality(updates: pd.DataFrame, *, every_s: float = 60) -> go.F
     data = [line(milliseconds(found), found["gini"], "Gini", _BLUE, "%{y:.3f}")]
     layout = time_layout("Inequality of reputation", "Gini's coefficient", empty=found.empty)
     layout["yaxis"]["rangemode"] = "tozero"
-    return still({"data": data, "layout": layout}, updates)
+    return still(mark_gaps({"data": data, "layout": layout}, gaps), updates)
 
 
 def reputation_movers(updates: pd.DataFrame, *, top: int = 10, reasons: int = 3) -> go.Figure:
@@ -231,7 +236,9 @@ def reputation_movers(updates: pd.DataFrame, *, top: int = 10, reasons: int = 3)
     return still(standings.movers(movers(updates, top=top, reasons=reasons)), updates)
 
 
-def alliance_churn(updates: pd.DataFrame, *, every_s: float = 60) -> go.Figure:
+def alliance_churn(
+    updates: pd.DataFrame, *, every_s: float = 60, gaps: pd.DataFrame | None = None
+) -> go.Figure:
     """Draw how many memberships of alliances stand, and how many begin and end, over time.
 
     Parameters
@@ -240,6 +247,8 @@ def alliance_churn(updates: pd.DataFrame, *, every_s: float = 60) -> go.Figure:
         The table `alliance_update`.
     every_s : float
         How many seconds of event time a bar stands for.
+    gaps : pandas.DataFrame, optional
+        What is missing, as `Stream.gaps` tells, to be shaded. None shades nothing.
 
     Returns
     -------
@@ -271,7 +280,7 @@ def alliance_churn(updates: pd.DataFrame, *, every_s: float = 60) -> go.Figure:
     data.append(line(x, found["members"], "members", _BLUE, "%{y:,.0f} members"))
     layout = time_layout("Alliances: memberships", "memberships", empty=found.empty)
     layout["barmode"] = "relative"
-    return still({"data": data, "layout": layout}, updates)
+    return still(mark_gaps({"data": data, "layout": layout}, gaps), updates)
 
 
 def uptime(statuses: pd.DataFrame, *, most: int = 40) -> go.Figure:

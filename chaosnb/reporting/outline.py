@@ -108,6 +108,14 @@ def outline(named: Mapping[str, Any], fresh_s: float | None) -> Iterator[Section
             Exhibit(figures.agreement, ("votes",)),
         ),
     )
+    yield Section(
+        "Consensus",
+        (
+            Exhibit(figures.outcomes, ("votes",)),
+            Exhibit(figures.consensus_times, ("votes", "blocks")),
+            Exhibit(figures.finality_curve, ("votes", "blocks")),
+        ),
+    )
     yield Section("What drives votes", (*_drivers(fresh_s),))
     yield Section(
         "Discussion",
@@ -122,7 +130,7 @@ def outline(named: Mapping[str, Any], fresh_s: float | None) -> Iterator[Section
         (
             Exhibit(figures.alliances, ("allies",)),
             Exhibit(figures.alliance_cohesion, ("votes", "allies")),
-            Exhibit(figures.alliance_churn, ("allies",), {"every_s": _tick(named["allies"])}),
+            Exhibit(figures.alliance_churn, ("allies",), {"every_s": _tick(named["allies"])}, gaps=True),
         ),
     )
     yield Section(
@@ -137,7 +145,9 @@ def outline(named: Mapping[str, Any], fresh_s: float | None) -> Iterator[Section
         (
             Exhibit(figures.reputation, ("scores",), gaps=True),
             Exhibit(figures.reputation_movers, ("scores",)),
-            Exhibit(figures.reputation_inequality, ("scores",), {"every_s": _tick(named["scores"])}),
+            Exhibit(
+                figures.reputation_inequality, ("scores",), {"every_s": _tick(named["scores"])}, gaps=True
+            ),
             Exhibit(figures.reputation_reversion, ("scores",)),
             Exhibit(analysis.reputation_reversion, ("scores",), title="Return to a mean"),
         ),
