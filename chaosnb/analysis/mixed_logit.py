@@ -142,6 +142,13 @@ class _Model:
         self.covariates = seen.covariates.shape[1]
         self._groups = len(self._first)
         self._size = self.levels + self.covariates + self.kinds
+        # Where and by what factor each observation counts in the slope: its level, covariates, and kind.
+        every, (rows, columns) = np.arange(len(seen.group)), np.nonzero(seen.covariates)
+        self._row = np.concatenate([every, rows, every])
+        place = [seen.level, self.levels + columns, self.levels + self.covariates + seen.kind]
+        self._cell = seen.group[self._row] * self._size + np.concatenate(place)
+        ones = np.ones(len(every))
+        self._factor = np.concatenate([ones, seen.covariates[rows, columns], ones])
         self.nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
         self._log_weights = np.log(weights / weights.sum())
         self._precision = np.zeros(self._size)
@@ -234,16 +241,10 @@ class _Model:
 
     def _scores(self, rest: Floats, node: float) -> Floats:
         """Return the slope of each group's likelihood at one node."""
-        seen, size = self._seen, self._size
-        first_kind = self.levels + self.covariates
-        row = seen.group * size
-        flat = np.bincount(row + seen.level, rest, self._groups * size)
-        flat += np.bincount(row + first_kind + seen.kind, rest * node, self._groups * size)
-        score = np.asarray(flat, np.float64).reshape(self._groups, size)
-        if self.covariates:
-            parts = np.add.reduceat(seen.covariates * rest[:, None], self._first, axis=0)
-            score[:, self.levels : first_kind] = parts
-        return score
+        weight = self._factor * rest[self._row]
+        weight[-len(rest) :] *= node
+        flat = np.bincount(self._cell, weight, self._groups * self._size)
+        return np.asarray(flat, np.float64).reshape(self._groups, self._size)
 
     def _information(self, weight: Floats) -> Floats:
         """Return the sum of the outer products of the observations' slopes, each with its weight."""
