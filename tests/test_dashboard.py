@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -559,6 +560,40 @@ def test_a_plot_taken_from_the_list_before_it_is_drawn_ends_when_the_page_has_it
     answer(dashboard)
     until(lambda: late.closed)
     assert len(left) == 1
+
+
+def test_a_plot_taken_away_while_it_is_computed_is_drawn_when_it_comes_back(
+    stream: FakeStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the stream is closed, and gives the same numbers again."""
+    begun, go_on = threading.Event(), threading.Event()
+    find = stream.aggregate_arrays
+    found: dict[str, dict[str, Any]] = {}
+
+    def slow(name: str, *_how: Any, **_more: Any) -> dict[str, Any]:
+        begun.set()
+        assert go_on.wait(10)
+        return found.setdefault(name, {str(column): values for column, values in find(name).items()})
+
+    # What has gaps is drawn anew each time.
+    monkeypatch.setattr(FakeStream, "gaps", gap_frame([]))
+    monkeypatch.setattr(FakeStream, "status", msgspec.structs.replace(stream.status, gaps=0))
+    monkeypatch.setattr(stream, "aggregate_arrays", slow)
+    go_on.set()
+    dashboard = Dashboard(stream, fps=10, plots=["tps", "decisions"])
+    stream.closed = True
+    until(lambda: not writers())
+    go_on.clear()
+    begun.clear()
+    dashboard.controls.window.value = "1 min"
+    assert begun.wait(10)
+    dashboard.controls.plots.value = ("decisions",)
+    go_on.set()
+    until(lambda: not writers())
+    dashboard.controls.plots.value = ("tps", "decisions")
+    until(lambda: not writers())
+    assert points(dashboard.plots["tps"]) == 5
+    dashboard.close()
 
 
 def closing() -> set[threading.Thread]:

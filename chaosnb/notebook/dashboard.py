@@ -264,10 +264,12 @@ class Dashboard:
             return
         ready: list[tuple[LivePlot, dict[str, Any]]] = []
         for name, live in self.plots.items():
-            if (live.due and self._is_time_for(name, now, choice)) or last:
+            # With its number: one that was taken away meanwhile, and came back, has nothing yet.
+            wanted = (live.number, *choice)
+            if (live.due and self._is_time_for(name, now, wanted)) or last:
                 begun = time.monotonic()
                 try:
-                    spec = self._spec(name, choice)
+                    spec = self._spec(name, wanted)
                     self._next_at[name] = now + rest_s(name, time.monotonic() - begun)
                     if spec is not None:
                         ready.append((live, spec))
@@ -276,8 +278,8 @@ class Dashboard:
         # Together: what comes at once the browser draws at once, and answers with one message.
         push_together(ready, force=last)
 
-    def _is_time_for(self, name: str, now: float, choice: tuple[Any, ...]) -> bool:
-        is_new = self._drawn.get(name, (None,))[0] != choice
+    def _is_time_for(self, name: str, now: float, wanted: tuple[Any, ...]) -> bool:
+        is_new = self._drawn.get(name, (None,))[0] != wanted
         # What came last is drawn, however long the rest would be.
         is_quiet = now - self._seen[1] > _SETTLED_S / 2
         return is_new or is_quiet or now >= self._next_at.get(name, now)
@@ -299,9 +301,9 @@ class Dashboard:
             self._drawn.pop(name, None)
             when_made([before[name].heard], partial(release, before[name]))
 
-    def _spec(self, name: str, choice: tuple[Any, ...]) -> dict[str, Any] | None:
+    def _spec(self, name: str, wanted: tuple[Any, ...]) -> dict[str, Any] | None:
         """Draw a figure, unless it were the same as before."""
-        window_s, resolution_s, agents, kinds = choice
+        _, window_s, resolution_s, agents, kinds = wanted
         # A line of reputation keeps its colour among those that are not drawn.
         only = agents if name != "reputation" or kinds else ()
         frame = values_of(
@@ -311,7 +313,7 @@ class Dashboard:
         before = self._drawn.get(name)
         if (
             before is not None
-            and before[0] == choice
+            and before[0] == wanted
             and all(old is new for old, new in zip(before[1], columns, strict=True))
         ):
             return None
@@ -323,7 +325,7 @@ class Dashboard:
             self._lines[name] = tuple(worn)
             # Of some thousands, which no eye tells apart, those drawn last.
             self._looks = {**(self._looks if len(self._looks) < _MOST_LOOKS else {}), **worn}
-        self._drawn[name] = choice, columns
+        self._drawn[name] = wanted, columns
         return narrowed(name, spec) if agents or kinds else spec
 
     def report(self, what: str, error: Exception) -> None:
