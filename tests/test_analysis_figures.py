@@ -113,6 +113,8 @@ def test_gaps_are_shaded_and_the_median_stays() -> None:
     gaps = pd.DataFrame([{**gap, "certainty": "certain", "topics": ["blocks"], "blocks_missing": 0}])
     intervals = draw("block_intervals", blocks, gaps=gaps)
     assert [shape.type for shape in intervals.layout.shapes] == ["line", "rect"]
+    times = draw("consensus_times", TABLES["block_validation"], blocks, gaps=gaps)
+    assert [shape.type for shape in times.layout.shapes] == ["rect"]
     assert [shape.type for shape in draw("height", blocks, metrics, gaps=gaps).layout.shapes] == ["rect"]
 
 

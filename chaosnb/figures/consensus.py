@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import pandas as pd
 
 from chaosnb.analysis import drifts, finality
 from chaosnb.analysis.frames import to_pandas
 from chaosnb.analysis.outcomes import block_outcomes
 from chaosnb.figures import standings
+from chaosnb.figures.gaps import mark_gaps
 from chaosnb.figures.style import (
     DASHES,
     PALETTE,
@@ -63,7 +65,12 @@ def outcomes(votes: Any, *, validators: int | None = None, quorum: float = 0.5) 
 
 
 def consensus_times(
-    votes: Any, blocks: Any, *, validators: int | None = None, quorum: float = 0.5
+    votes: Any,
+    blocks: Any,
+    *,
+    validators: int | None = None,
+    quorum: float = 0.5,
+    gaps: pd.DataFrame | None = None,
 ) -> go.Figure:
     """Draw how long each block took from its proposal to its decisive vote, by outcome.
 
@@ -71,6 +78,8 @@ def consensus_times(
     ----------
     votes, blocks, validators, quorum : optional
         As in `chaosnb.analysis.consensus_time`.
+    gaps : pandas.DataFrame, optional
+        What is missing, as `Stream.gaps` tells, to be shaded. None shades nothing.
 
     Returns
     -------
@@ -84,7 +93,6 @@ def consensus_times(
 
     Examples
     --------
-    >>> import pandas as pd
     >>> time = pd.date_range("2026-01-01", periods=2, freq="s")
     >>> of = {"block_hash": "g", "validator_id": "v", "validator_personality": "lawful"}
     >>> votes = pd.DataFrame({**of, "timestamp": time[1:], "decision": "approve"})
@@ -93,7 +101,7 @@ def consensus_times(
     [1.0]
     """
     found = to_pandas(finality.consensus_time(votes, blocks, validators=validators, quorum=quorum))
-    return still(standings.consensus(found), votes, blocks)
+    return still(mark_gaps(standings.consensus(found), gaps), votes, blocks)
 
 
 def finality_curve(

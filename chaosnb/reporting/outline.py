@@ -112,7 +112,7 @@ def outline(named: Mapping[str, Any], fresh_s: float | None) -> Iterator[Section
         "Consensus",
         (
             Exhibit(figures.outcomes, ("votes",)),
-            Exhibit(figures.consensus_times, ("votes", "blocks")),
+            Exhibit(figures.consensus_times, ("votes", "blocks"), gaps=True),
             Exhibit(figures.finality_curve, ("votes", "blocks")),
         ),
     )
