@@ -256,6 +256,17 @@ def test_the_environment_cannot_allow_it_either(monkeypatch: pytest.MonkeyPatch)
         chaosnb.stream("network")
 
 
+@pytest.mark.parametrize("answer", [b"SSH-2.0\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", b""])
+def test_a_debug_endpoint_that_speaks_no_http_is_one_clear_error(answer: bytes) -> None:
+    """Another server's greeting, an answer that is cut off, or none."""
+
+    async def speak(head: bytes, reader: Reader, writer: Writer) -> None:
+        writer.write(answer)
+
+    with served(speak) as url, pytest.raises(chaosnb.DebugError, match="/api/v1/debug/ws/c1"):
+        read_debug(url, "c1", chaosnb.Identity.generate(), 0)
+
+
 def test_the_debug_endpoint_is_not_asked_unencrypted_either() -> None:
     """Its request is signed as well."""
     with pytest.raises(chaosnb.InsecureConnectionError):

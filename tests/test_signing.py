@@ -266,6 +266,15 @@ def test_the_private_key_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> N
     assert "Identity(public key " in "".join(with_locals.format())
 
 
+def test_a_key_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    """No folder can have such a name, and none lies within a file."""
+    with pytest.raises(IdentityError, match="no private key can be made in"):
+        Identity.from_file(tmp_path / ("x" * 300) / "identity.key")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(IdentityError, match="cannot be read"):
+        Identity.from_file(tmp_path / "file" / "identity.key")
+
+
 def test_an_identity_has_no_dict() -> None:
     """`vars` finds nothing to show, and nothing can be hung on an identity."""
     with pytest.raises(TypeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.error
 import urllib.request
 from typing import Any, Final
@@ -56,7 +57,7 @@ def read_debug(
     except urllib.error.HTTPError as error:
         with error:
             raise DebugError(shown_url(address), f"HTTP status {error.code}") from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise DebugError(shown_url(address), str(getattr(error, "reason", error))) from error
     except msgspec.DecodeError as error:
         raise DebugError(shown_url(address), f"the answer is no JSON: {error}") from error

@@ -84,18 +84,20 @@ class Identity:
         Raises
         ------
         IdentityError
-            If others than the owner can read the file, or it cannot be read, or holds no key.
+            If others than the owner can read the file, or it cannot be made or read, or holds no key.
         """
         file = (
             Path(path).expanduser()
             if path is not None
             else platformdirs.user_config_path("chaosnb") / "identity.key"
         )
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except FileExistsError:
             return cls._read(file)
+        except OSError as error:
+            raise IdentityError(f"no private key can be made in {file}: {error.strerror}") from None
         with os.fdopen(descriptor, "w") as stream:
             stream.write(nacl.signing.SigningKey.generate().encode().hex() + "\n")
         return cls._read(file)
