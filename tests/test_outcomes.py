@@ -196,6 +196,25 @@ def test_blocks_are_decided_within_the_window_of_the_network() -> None:
     assert curve["decided"].iloc[-1] > 0.95
 
 
+@pytest.mark.parametrize("apart_s", [1, 7200])
+@pytest.mark.parametrize("ahead_s", [0, 300, 10**9])
+def test_a_clock_that_is_far_off_ends_no_wait(apart_s: int, ahead_s: int) -> None:
+    """A block is open until the newest row of a clock that is believed, of a slow network as well."""
+    rows: list[Vote] = [(f"o{n}", "a1", "maybe", n * apart_s) for n in range(12)]
+    votes = votes_of(
+        *rows, ("z", "b1", "approve", 11 * apart_s + ahead_s), ("z", "b2", "reject", 11 * apart_s)
+    )
+    blocks = blocks_of(("g", 0), ("h", apart_s)).assign(seq=[100, 101])
+    arrived = votes["timestamp"].where(votes.index != 12, votes["timestamp"].iloc[11])
+    votes, blocks = votes.assign(received_at=arrived), blocks.assign(received_at=blocks["timestamp"])
+    for cast in (votes, votes.iloc[::-1]):
+        found = same_everywhere(consensus_time, cast, blocks, validators=9)
+        open_s = 11 * apart_s + (ahead_s if ahead_s < 3600 else 0)
+        assert found["consensus_time_s"].tolist() == [open_s, open_s - apart_s]
+    found = consensus_time(votes.drop(columns="received_at"), blocks, validators=9)
+    assert found["consensus_time_s"].iloc[0] == 11 * apart_s + ahead_s
+
+
 def test_without_a_decision_the_curve_is_empty() -> None:
     """All blocks are censored then."""
     curve: Any = finality_curve(votes_of(("g", "a1", "approve", 3)), BLOCKS, validators=9)

@@ -160,6 +160,9 @@ def test_a_clock_that_is_far_off_moves_no_consensus(asked_first: bool) -> None:
     )
     found = tallied(capture, "consensus")
     assert dict(zip(found["block_hash"], found["consensus_time_s"], strict=True)) == {"g": 9, "h": 8, "i": 0}
+    wanted = consensus_time(*(capture.tables[name].snapshot() for name in TABLES[:2]))
+    assert wanted["block_hash"].tolist() == ["g", "h", "i", "f"]
+    pd.testing.assert_frame_equal(as_pandas(found), as_pandas(wanted)[:3], check_dtype=False)
 
 
 def test_who_asks_while_another_begins_has_all_as_well() -> None:

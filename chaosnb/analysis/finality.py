@@ -5,7 +5,6 @@ from __future__ import annotations
 from statistics import NormalDist
 from typing import Any, Final
 
-import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -15,6 +14,7 @@ from chaosnb.analysis.ballots import counted_votes
 from chaosnb.analysis.columns import codes
 from chaosnb.analysis.frames import Frame, fetch, give, take
 from chaosnb.analysis.outcomes import check_rule
+from chaosnb.analysis.presents import ARRIVAL, newest_us
 from chaosnb.analysis.turns import first, repeated
 
 __all__ = ["consensus_time", "finality_curve"]
@@ -48,8 +48,8 @@ def consensus_time(
     frame
         A row for each proposed block, in order of time: `block_hash`, `height`, `time` of the proposal in
         UTC; `outcome`, ``accepted``, ``rejected`` or ``undecided``; `consensus_time_s`, seconds until the
-        decisive vote, or, where there was none, until the newest row of either table (censored); and
-        `censored`, 1 if undecided, else 0.
+        decisive vote, or, where there was none, until the newest row of either table (censored), but 0 for a
+        block that is newer than that; and `censored`, 1 if undecided, else 0.
 
     Raises
     ------
@@ -61,6 +61,10 @@ def consensus_time(
     A lost vote can make a block decided later, otherwise, or not at all: leave out blocks that a row of
     ``s.gaps`` touches. A block whose proposal was lost has no row. Votes that are dated before the proposal
     decide after 0 s. On the newest blocks voting goes on.
+
+    A row of a wrong clock is not the newest: one over an hour ahead of the median of the last 101 that
+    arrived, both in itself and in its distance to its own arrival. Tables without `seq` and `received_at` do
+    not tell, and their newest row counts, whatever its time.
 
     Examples
     --------
@@ -141,11 +145,11 @@ def _timed(votes: Any, blocks: Any, validators: int | None, quorum: float) -> pd
     order = ["t_us", *["seq"] * ("seq" in rows.collect_schema().names())]
     names = ("block_hash", "decision", "validator_personality", "validator_id", *order)
     cast = fetch(rows.select(*names))
-    proposed = take(blocks, "block_proposal", "timestamp", "block_hash", "height", beside=votes)
+    wanted = ("timestamp", "block_hash", "height")
+    proposed = take(blocks, "block_proposal", *wanted, optional=ARRIVAL, beside=votes)
     made = fetch(first(proposed, ["block_hash"]).sort("t_us", "block_hash"))
-    cast_at = take(votes, "block_validation", "timestamp")
-    ends = [fetch(rows.select(nw.col("t_us").max()))["t_us"] for rows in (cast_at, proposed)]
-    newest_us = int(np.nanmax(pd.concat(ends).to_numpy(np.float64))) if len(made) else 0
+    cast_at = take(votes, "block_validation", "timestamp", optional=ARRIVAL)
+    present_us = newest_us(cast_at, proposed) if len(made) else 0
     kind, decisions = codes(cast["decision"])
     yes, no = (np.append(decisions == name, False)[kind] for name in ("approve", "reject"))
     decides = yes | no
@@ -164,7 +168,7 @@ def _timed(votes: Any, blocks: Any, validators: int | None, quorum: float) -> pd
     state = _states(block, group, (len(personalities) + 1) * max(len(made), 1), yes, quorum * validators)
     final, decisive_us = _decisive(block, state, cast["t_us"].to_numpy(np.int64)[sorted_in], len(made))
     proposed_us = made["t_us"].to_numpy(np.int64)
-    until_us = np.where(final == _OPEN, newest_us, decisive_us)
+    until_us = np.where(final == _OPEN, present_us, decisive_us)
     return pd.DataFrame(
         {
             "block_hash": made["block_hash"],
