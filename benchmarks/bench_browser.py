@@ -39,13 +39,14 @@ with open("pid", "w") as file:
 """
 # Notes when each message of frames is sent, and what is in it.
 _SHOW = f"""
-from chaosnb.notebook import Dashboard, LivePlot
+from ipywidgets import Layout
+from chaosnb.notebook import Dashboard
 d = Dashboard(s, fps={_FPS})
 sent = []
-def noted(live, content, buffers=None, send=LivePlot.send):
+def noted(live, content, buffers=None, send=Layout.send):
     sent.append((time.time(), content.get("frames", []), [len(values) for values in buffers]))
     send(live, content, buffers)
-LivePlot.send = noted
+Layout.send = noted
 d
 """
 _TELL = """

@@ -480,7 +480,7 @@ def ready(*lives: LivePlot) -> None:
     """Say what a page says when it has made the models of plots."""
     content = {"data": {"method": "custom", "content": {"kind": "ready", "plotly": False}}}
     for live in lives:
-        live.comm.handle_msg({"content": content, "buffers": []})
+        live.layout.comm.handle_msg({"content": content, "buffers": []})
 
 
 @pytest.mark.parametrize("shown", [True, False])

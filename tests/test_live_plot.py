@@ -74,7 +74,7 @@ class Clock:
 
 def wired(clock: Clock | None = None, spec: dict[str, Any] | None = None) -> tuple[LivePlot, Page]:
     plot, page = LivePlot(spec, clock=clock or Clock()), Page()
-    plot.send = page.take
+    plot.layout.send = page.take
     return plot, page
 
 
@@ -90,7 +90,9 @@ def answer(plot: LivePlot, seqs: dict[str, Any], **more: Any) -> None:
 
 
 def tell(plot: LivePlot, content: dict[str, Any]) -> None:
-    plot.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+    plot.layout.comm.handle_msg(
+        {"content": {"data": {"method": "custom", "content": content}}, "buffers": []}
+    )
 
 
 def sine(start: float, length: int = 300, name: str = "sine") -> dict[str, Any]:
@@ -288,7 +290,7 @@ def test_plots_of_one_page_share_its_pace() -> None:
     plots = [LivePlot(clock=clock, pace=pace) for _ in range(2)]
     pages = [Page(), Page()]
     for plot, page in zip(plots, pages, strict=True):
-        plot.send = page.take
+        plot.layout.send = page.take
         plot.push(sine(0))
     answer(plots[0], {str(plot.number): 1 for plot in plots}, took=20)
     clock.now_s += 0.9
@@ -365,7 +367,7 @@ def test_frames_of_several_plots_go_with_one_message_and_so_do_the_next_ones() -
 def test_who_waits_for_a_page_is_told_and_a_page_that_never_answers_is_not_awaited() -> None:
     clock, told = Clock(), []
     plot, page = LivePlot(clock=clock, on_drawn=lambda: told.append(plot.due)), Page()
-    plot.send = page.take
+    plot.layout.send = page.take
     plot.push(sine(0))
     assert not plot.due
     assert not plot.awaited
@@ -476,7 +478,7 @@ def test_closing_sends_nothing_more_and_leaves_a_figure() -> None:
     plot.push(sine(1), force=True)
     plot.tell("too late")
     says_late = {"kind": "ready", "plotly": True}
-    plot._handle_custom_msg(says_late, [])
+    plot.receive(says_late)
     assert len(page.kinds) == sent
     assert plot.problem == ""
     assert plot.closed
@@ -530,16 +532,17 @@ def test_a_page_has_plotly_js_before_the_first_plot(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("chaosnb.notebook.live_plot.OFFER", Offer())
     clock, page, found = Clock(), Page(), []
 
-    def noted(plot: LivePlot, *message: Any) -> None:
-        page.take(*message)
+    def noted(plot: LivePlot, *frame: Any, push: Any = LivePlot.push, **how: Any) -> None:
+        plot.layout.send = page.take
         found.append(plot)
+        push(plot, *frame, **how)
 
     def sleep(seconds: float) -> None:
         if asks and "plotly" not in page.kinds:
             says(found[0], kind="ready", plotly=True)
         clock.now_s += seconds
 
-    monkeypatch.setattr(LivePlot, "send", noted)
+    monkeypatch.setattr(LivePlot, "push", noted)
     for _ in range(2):
         send_ahead(clock=clock, sleep=sleep)
     assert page.kinds.count("plotly") == 1

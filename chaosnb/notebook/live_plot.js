@@ -1,5 +1,4 @@
 // The page's half of LivePlot: keeps one state per model, draws it in each view, acknowledges what was drawn.
-//
 // page → kernel   {kind: "ready", plotly, again}  send me everything (and plotly.js, if true; `again` if it did not come)
 //                 {kind: "drawn", seqs, took}     plot → its frame on the screen; ms since arrival; one message for
 //                                                 all plots that were drawn together
@@ -7,6 +6,7 @@
 //                 {kind: "frames", frames}        of this plot and others, each {plot, seq, base, order, patches, ops}:
 //                     what became of frame base (of nothing, if -1); a buffer for each holds new values, float64.
 //                     With `ask`, the page is to answer when it is drawn
+// Both by the layout's model, which hears what anywidget keeps from a plot whose script came late.
 
 const [ASK_MS, ASK_LIBRARY_MS, SILENT_MS, RECALL_MS] = [1000, 15000, 5000, 5000];
 const UNHEARD = "waiting for the kernel: it has not answered yet (is it busy, or stopped?)";
@@ -112,7 +112,7 @@ function themed(layout, { ink, grid, ground }, { width, height }) {
 
 function tell(model, message) {
   try {
-    model.send(message);
+    model.get("layout").send(message);
   } catch {
     // The kernel is gone; what is drawn stays.
   }
@@ -126,7 +126,7 @@ function listen(model, state) {
     if (missing) lib.askedAt = performance.now();
     if (always || missing || state.seq < 0) tell(model, { kind: "ready", plotly: missing, again });
   };
-  const [{ takers }, number] = [family(model), model.get("number")];
+  const [{ takers }, number, post] = [family(model), model.get("number"), model.get("layout")];
   takers[number] = (frame, buffer) => {
     state.heardAt = performance.now();
     if (frame.base >= 0 && frame.base !== state.seq) return ask(true);
@@ -145,7 +145,7 @@ function listen(model, state) {
   }, RECALL_MS);
   state.ask = ask;
   lib.waiting.add(wake);
-  model.on("msg:custom", take);
+  post.on("msg:custom", take);
   ask(true);
   const timer = setInterval(() => {
     ask(false);
@@ -157,7 +157,7 @@ function listen(model, state) {
     clearInterval(recall);
     lib.waiting.delete(wake);
     delete takers[number];
-    model.off("msg:custom", take);
+    post.off("msg:custom", take);
   };
 }
 

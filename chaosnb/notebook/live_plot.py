@@ -15,6 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib import resources
 from typing import Any, Final
 
@@ -35,15 +36,7 @@ Parcel = tuple[dict[str, Any], bytes]
 """A frame on its way to the page: what became of the last one, and the new values."""
 
 _PLOTLY_MIME: Final = "application/vnd.plotly.v1+json"
-_CSS: Final = """
-.chaosnb-plot { position: relative; width: 100%; height: 300px; overflow: hidden; }
-.chaosnb-plot-box { width: 100%; height: 100%; }
-.chaosnb-plot-note { position: absolute; inset: 45% 0 auto 0; text-align: center; pointer-events: none; }
-.chaosnb-plot-problem {
-  position: absolute; inset: auto 0 0 0; color: #d55e00; background: var(--jp-layout-color1, transparent);
-  max-height: 50%; overflow: auto; overflow-wrap: anywhere;
-}
-"""
+_FILES: Final = resources.files("chaosnb.notebook")
 # By default plotly.js offers a button that uploads the plot's data to plotly's cloud.
 _NO_CLOUD: Final = {"showSendToCloud": False, "plotlyServerURL": ""}
 _STATIC_CONFIG: Final = {**_NO_CLOUD, "displaylogo": False, "responsive": False, "typesetMath": False}
@@ -85,9 +78,9 @@ class LivePlot(anywidget.AnyWidget):
     LivePlot(1 trace, 6 numbers, closed)
     """
 
-    # A string: anywidget watches a path with a thread, and the widget is never released.
-    _esm = resources.files("chaosnb.notebook").joinpath("live_plot.js").read_text("utf-8")
-    _css = _CSS
+    # Strings: anywidget watches a path with a thread, and the widget is never released.
+    _esm = _FILES.joinpath("live_plot.js").read_text("utf-8")
+    _css = _FILES.joinpath("live_plot.css").read_text("utf-8")
     plotly_version = traitlets.Unicode(plotly.__version__).tag(sync=True)
     number = traitlets.Int().tag(sync=True)
     problem = traitlets.Unicode("").tag(sync=True)
@@ -114,7 +107,9 @@ class LivePlot(anywidget.AnyWidget):
         self._handle: Any = None
         super().__init__(number=next(_NUMBERS))
         _PLOTS[str(self.number)] = self
-        self.on_msg(LivePlot._receive)
+        # By the layout, a model that is made at once: where a page takes two seconds to load a module,
+        # anywidget drops whatever comes for that module's model from then on.
+        self.layout.on_msg(partial(_hand_over, str(self.number)))
 
     @property
     def closed(self) -> bool:
@@ -248,7 +243,6 @@ class LivePlot(anywidget.AnyWidget):
             self._shut = True
             handle, self._handle, self._route = self._handle, None, None
         layout = self.layout
-        self.on_msg(LivePlot._receive, remove=True)
         super().close()
         layout.close()
         # The base class put None there to hide the closed widget; this one can still be shown as a static
@@ -293,7 +287,8 @@ class LivePlot(anywidget.AnyWidget):
                 bundle["application/vnd.jupyter.widget-view+json"] = self.get_view_spec()
         return bundle
 
-    def _receive(self, content: Any, _buffers: Any) -> None:
+    def receive(self, content: Any) -> None:
+        """Do what the page asks for, or note what it says."""
         # Runs in the main thread or in one of the kernel's subshells: it only notes and sends.
         kind, seqs = content.get("kind"), content.get("seqs")
         if kind == "ready":
@@ -364,10 +359,10 @@ class LivePlot(anywidget.AnyWidget):
 
     def _post(self, message: dict[str, Any], buffers: list[bytes]) -> None:
         if self._route is None:
-            self.send(message, buffers)
+            self.layout.send(message, buffers)
         else:
             # A copy, since a context can be entered only once at a time.
-            self._route.copy().run(self.send, message, buffers)
+            self._route.copy().run(self.layout.send, message, buffers)
 
     def _offer_library(self) -> None:
         # While a cell runs, a page's first question may wait until its end. So that plots begin to move
@@ -395,6 +390,11 @@ def push_together(frames: Iterable[tuple[LivePlot, Mapping[str, Any]]], *, force
         sent = [(plot, parcel) for plot, parcel in staged if parcel is not None]
         if sent:
             sent[0][0].carry(parcel for _, parcel in sent)
+
+
+def _hand_over(number: str, _layout: Any, content: Any, _buffers: Any) -> None:
+    if (plot := _PLOTS.get(number)) is not None:
+        plot.receive(content)
 
 
 _PLOTS: Final = weakref.WeakValueDictionary[str, LivePlot]()

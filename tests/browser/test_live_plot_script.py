@@ -30,12 +30,17 @@ STAGE = """async (script) => {
     globalThis.said = [];
     globalThis.plots = await Promise.all([1, 2, 3].map(async (number) => {
         const handlers = {};
-        const model = {
-            widget_manager: managers[number < 3 ? 0 : 1],
-            get: (name) => ({ number, plotly_version: '7', problem: '' })[name],
+        const layout = {
             on: (name, handler) => (handlers[name] = handler),
             off: (name) => delete handlers[name],
             send: (content) => said.push([number, content]),
+        };
+        const model = {
+            widget_manager: managers[number < 3 ? 0 : 1],
+            get: (name) => ({ number, plotly_version: '7', problem: '', layout })[name],
+            // Nothing comes this way where the module was loaded late.
+            on: () => {},
+            off: () => {},
         };
         const el = document.createElement('div');
         el.style.height = '100px';
