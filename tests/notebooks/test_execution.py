@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -16,7 +17,7 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.i
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_it_runs_without_an_error(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cell fails, every table that is shown has rows, and the export is there."""
+    """No cell fails, the export is there, and so is a verdict on each hypothesis."""
     monkeypatch.setenv("CHAOSNB_URL", "devnet")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook = nbformat.read(path, as_version=4)
@@ -28,6 +29,9 @@ def test_it_runs_without_an_error(path: Path, tmp_path: Path, monkeypatch: pytes
     text = "\n".join(output.data.get("text/plain", "") for output in outputs if "data" in output)
     assert "(simulated)" in text
     assert "'datapackage.json'" in text
+    _, _, hypotheses = notebook.cells[0].source.partition("**Hypotheses**")
+    for number in re.findall(r"^(\d+)\. ", hypotheses, re.MULTILINE):
+        assert re.search(rf"\b{number}\. .* (not )?(shown|contradicted) ", text), f"no verdict on {number}"
     assert (tmp_path / "capture" / "block_validation.parquet").stat().st_size > 0
     nbformat.write(notebook, tmp_path / "executed.ipynb")
     assert (tmp_path / "executed.ipynb").stat().st_size < 300_000
