@@ -92,6 +92,17 @@ def test_outcomes_are_counted_by_reason() -> None:
     assert bars["accepted"] == reasons[""]
     assert sum(bars.values()) == reasons.sum()
     assert figure.layout.title.text == f"Outcome of {reasons.sum()} blocks"
+    beside = dict(zip(figure.data[0].x.tolist(), figure.data[0].textposition, strict=True))
+    assert {2 * n < reasons.max() for n in beside} == {True, False}
+    for n, place in beside.items():
+        assert place == ("outside" if 2 * n < reasons.max() else "inside")
+
+
+def test_no_mark_of_a_block_is_cut_by_an_axis() -> None:
+    """A block proposed a moment ago stands in the corner."""
+    times = draw("consensus_times", TABLES["block_validation"], TABLES["block_proposal"])
+    assert len(times.data) > 1
+    assert all(trace.cliponaxis is False for trace in times.data)
 
 
 def test_the_drift_of_a_few_is_drawn_with_what_is_critical() -> None:

@@ -257,6 +257,15 @@ def test_reasons_keep_their_colours() -> None:
     assert colours(every.iloc[::-1]) == colours(every)
 
 
+def test_reasons_that_differ_in_the_middle_can_be_told_apart() -> None:
+    """In the legend, which leaves out the middle of what is longer still."""
+    reasons = ["voted against the outcome of …", "voted early before the outcome of …"]
+    told = pd.DataFrame({"agent_id": "a", "change": 1.0, "reason": reasons, "updates": 1, "moved": 0.1})
+    assert [trace["name"] for trace in movers(told)["data"]] == [*reasons, "all told"]
+    (cut, _) = movers(told.assign(reason="why " * 20).head(1))["data"]
+    assert len(cut["name"]) == 36
+
+
 def test_without_rows_they_say_so() -> None:
     """As at the beginning of a stream."""
     s = Capture()

@@ -35,6 +35,8 @@ __all__ = ["PLOTS", "approval", "consensus", "movers", "outcomes", "shares"]
 _BLUE, _GREEN, _RED, _GREY = PALETTE[0], PALETTE[2], PALETTE[5], PALETTE[6]
 _ROW_PX: Final = 20
 _SHARE_PX: Final = 26
+# Sentences begin and end alike: they differ in the middle, which shorter labels leave out.
+_REASON_LENGTH: Final = 36
 # Shapes differ, too, for those who cannot tell the colours, and in print.
 _LOOKS: Final = {
     "accepted": (_GREEN, "circle"),
@@ -111,7 +113,9 @@ def outcomes(found: pd.DataFrame) -> Spec:
         **{"type": "bar", "orientation": "h", "x": counts.to_numpy(), "y": np.arange(len(names))},
         "marker": {"color": [_GREEN if name == "accepted" else _RED for name in names]},
         "text": [f"{n:,} ({n / total:.1%})".replace("%", "&#37;") for n in counts.tolist()],
-        **{"textposition": "auto", "textangle": 0, "hoverinfo": "skip", "showlegend": False},
+        # Else plotly shrinks the text to a short bar.
+        "textposition": np.where(2 * counts < counts.max(), "outside", "inside").tolist(),
+        **{"textangle": 0, "hoverinfo": "skip", "showlegend": False},
     }
     height = 110 + max(34 * len(names), 120)
     title = f"Outcome of {total:,} blocks" if total else "Outcome of blocks"
@@ -162,7 +166,8 @@ def consensus(found: pd.DataFrame, gaps: pd.DataFrame | None = None) -> Spec:
             {
                 **{"type": "scatter", "mode": "markers", "name": outcome, **block},
                 **{"x": milliseconds(some), "y": floats(some, "consensus_time_s")},
-                **{"marker": {"color": color, "symbol": symbol, "size": 7}},
+                # A block just proposed stands in the corner, where half of its mark would be cut off.
+                **{"marker": {"color": color, "symbol": symbol, "size": 7}, "cliponaxis": False},
                 "hovertemplate": f"{named}, %{{y:.2f}} s<extra></extra>",
             }
         )
@@ -202,7 +207,8 @@ def movers(found: pd.DataFrame) -> Spec:
         ]
         data.append(
             {
-                **{"type": "bar", "orientation": "h", "name": label(str(reason)), "hovertext": told},
+                **{"type": "bar", "orientation": "h", "name": label(str(reason), _REASON_LENGTH)},
+                "hovertext": told,
                 **{"x": rows["moved"].to_numpy(np.float64), "y": [place[one] for one in rows["agent_id"]]},
                 **{"hovertemplate": "%{hovertext}<extra></extra>"},
                 "marker": {"color": colors[str(reason)]},

@@ -95,7 +95,7 @@ def still(spec: Spec, *frames: Any) -> go.Figure:
 
 
 @lru_cache(_KEPT)
-def label(text: str) -> str:
+def label(text: str, most: int = _LABEL_LENGTH) -> str:
     """Make text from an event safe and short enough for a plotly label.
 
     Plotly reads a pseudo-HTML, templates and, where MathJax is loaded, TeX in labels; none of it is let
@@ -105,11 +105,13 @@ def label(text: str) -> str:
     ----------
     text : str
         Any text, such as an agent's id.
+    most : int
+        How many characters to show, at least 3.
 
     Returns
     -------
     str
-        At most 28 characters of it, the middle left out, with entities for what plotly would interpret.
+        At most so many characters of it, the middle left out, with entities for what plotly would interpret.
 
     Examples
     --------
@@ -117,9 +119,9 @@ def label(text: str) -> str:
     ('&lt;b&gt;&#37;{x}&lt;/b&gt;', 'agent-xxxxxxxx…xxxxxxxxxxxxx')
     """
     shown = clear(text)
-    if len(shown) > _LABEL_LENGTH:
-        half = _LABEL_LENGTH // 2
-        shown = f"{shown[:half]}…{shown[-half + 1 :]}"
+    if len(shown) > most:
+        half = most // 2
+        shown = f"{shown[:half]}…{shown[half + 1 - most :]}"
     return shown.translate(ESCAPES)
 
 
