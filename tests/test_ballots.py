@@ -119,7 +119,18 @@ def test_intervals_cover_what_is_true_of_the_network(clustered: bool, effects: b
     assert np.mean(held) >= 0.9
 
 
-@pytest.mark.parametrize("options", [{"by": "moon"}, {"by": []}, {"every_s": 0}, {"confidence": 1}])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_without_groups_the_rate_is_that_of_all_votes(clustered: bool) -> None:
+    """On every engine, as a single group of all would have it; of no votes there is none."""
+    _, tables = devnet(seconds=30)
+    cast = tables["block_validation"]
+    found = same_everywhere(approval_rate, cast, by=(), clustered=clustered)
+    wanted = approval_rate(cast.assign(validator_personality="all"), clustered=clustered)
+    pd.testing.assert_frame_equal(found, wanted.drop(columns="personality"))
+    assert same_everywhere(approval_rate, cast.iloc[:0], by=(), clustered=clustered).empty
+
+
+@pytest.mark.parametrize("options", [{"by": "moon"}, {"by": ["moon"]}, {"every_s": 0}, {"confidence": 1}])
 def test_an_option_that_is_not_possible_is_an_error(options: Any) -> None:
     """It names the option."""
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -94,3 +94,5 @@ def test_an_analysis_of_turnout_holds_to_the_rules() -> None:
     for function in (participation, vote_distribution):
         with pytest.raises(ValueError, match="by='moon' is not possible: choose from"):
             function(VOTES, by="moon")
+    with pytest.raises(TypeError, match=r"not DataFrame: give blocks by theirs, as blocks=\.\.\."):
+        participation(VOTES, pd.DataFrame({"block_hash": ["g"]}))

@@ -32,6 +32,7 @@ _COLUMN_OF: Final[dict[str, str]] = {
 }
 _ONE_EACH: Final = ("block_hash", "validator_id")
 _COUNTS: Final = ("approve", "reject", "other", "voted")
+_WHOLE: Final = "whole_"  # a group that all votes are in
 _RATES: Final = ("approve", "reject", "other", "approval_rate", "low", "high")
 
 
@@ -43,7 +44,7 @@ def approval_rate(
     confidence: float = 0.95,
     clustered: bool = False,
 ) -> Frame:
-    """Return the share of votes that approve, by personality, validator, block or time.
+    """Return the share of votes that approve, of all or by personality, validator, block or time.
 
     A validator's second vote on a block does not count; `double_votes` has those. The rate is
     approve / (approve + reject), its interval Wilson's (see `chaosnb.analysis.intervals.wilson_interval`).
@@ -53,6 +54,7 @@ def approval_rate(
     votes : frame
         The table `block_validation`.
     by : {"personality", "validator", "block", "time"} or several of them
+        The groups. Empty: all votes are one.
     every_s : float
         For ``"time"``: how many seconds of event time a row stands for; they begin at multiples of it.
     confidence : float
@@ -100,12 +102,13 @@ def approval_rate(
     >>> approval_rate(pd.DataFrame(of))[["personality", "approve", "low"]].round(2).to_numpy().tolist()
     [['greedy', 2, 0.34], ['lawful', 1, 0.21]]
     """
-    groups = check_groups(by)
+    groups = check_groups(by) if isinstance(by, str) or len(by) else []
+    counted_by = groups or [_WHOLE]
     if clustered:
-        counted = _count_clusters(votes, groups, every_s)
+        counted = _count_clusters(votes, counted_by, every_s)
         low, high = wilson_bounds("approve_", "voted_", confidence)
     else:
-        counted = count_votes(votes, groups, every_s=every_s)
+        counted = count_votes(votes, counted_by, every_s=every_s)
         low, high = wilson_bounds("approve", "voted", confidence)
     rate = nw.when(nw.col("voted") > 0).then(nw.col("approve") / nw.col("voted"))
     rated = counted.with_columns(approval_rate=rate, low=low, high=high, rank_=rate.fill_null(-1.0))
@@ -221,9 +224,9 @@ def counted_votes(votes: Any, *names: str) -> Lazy:
 
 def grouped_votes(votes: Any, groups: Sequence[str], *, every_s: float = 60) -> Lazy:
     """Return the votes that count with their decision and a column for each group."""
-    rows = counted_votes(votes, *[_COLUMN_OF[group] for group in groups if group != "time"])
-    start = bucket(every_s)
-    by = {group: start if group == "time" else nw.col(_COLUMN_OF[group]) for group in groups}
+    rows = counted_votes(votes, *[_COLUMN_OF[group] for group in groups if group not in ("time", _WHOLE)])
+    made = {"time": bucket(every_s), _WHOLE: nw.lit(0, nw.Int64)}
+    by = {group: made[group] if group in made else nw.col(_COLUMN_OF[group]) for group in groups}
     return rows.select("decision", "block_hash", **by)
 
 

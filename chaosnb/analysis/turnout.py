@@ -63,6 +63,11 @@ def participation(
     >>> participation(votes)[["validator", "voted", "possible"]].to_numpy().tolist()
     [['w', 1, 2], ['v', 2, 2]]
     """
+    if not isinstance(by, str):
+        raise TypeError(
+            f"by is a name, one of {', '.join(map(repr, _NAMES))}, not {type(by).__name__}: give blocks by "
+            "theirs, as blocks=..."
+        )
     if by not in _NAMES:
         raise ValueError(f"by={by!r} is not possible: choose from {', '.join(map(repr, _NAMES))}")
     rows = counted_votes(votes, "validator_personality")
@@ -131,7 +136,7 @@ def vote_distribution(
     >>> vote_distribution(pd.DataFrame(of))[["decision", "votes"]].to_numpy().tolist()
     [['approve', 2], ['reject', 1]]
     """
-    groups = check_groups(by) if by else []
+    groups = check_groups(by) if isinstance(by, str) or len(by) else []
     rows = grouped_votes(votes, groups, every_s=every_s).with_columns(votes=nw.lit(1, nw.Int64))
     counted = count(rows, [*groups, "decision"], "votes")
     total = nw.col("votes").sum().over(*groups) if groups else nw.col("votes").sum()
