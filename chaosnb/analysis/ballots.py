@@ -141,6 +141,9 @@ def valid_votes(votes: Frame) -> Frame:
     -----
     Where the first of two votes was lost in a gap, the second passes for it.
 
+    Without a column `seq`, of votes at the same instant the first in the frame counts; DuckDB has no such
+    order, and any of them may.
+
     Examples
     --------
     >>> import pandas as pd

@@ -60,7 +60,8 @@ def consensus_time(
     -----
     A lost vote can make a block decided later, otherwise, or not at all: leave out blocks that a row of
     ``s.gaps`` touches. A block whose proposal was lost has no row. Votes that are dated before the proposal
-    decide after 0 s. On the newest blocks voting goes on.
+    decide after 0 s. On the newest blocks voting goes on. Without a column `seq`, which of two votes at the
+    same instant came first is left to the engine; see `valid_votes`.
 
     A row of a wrong clock is not the newest: one over an hour ahead of the median of the last 101 that
     arrived, both in itself and in its distance to its own arrival. Tables without `seq` and `received_at` do
