@@ -113,7 +113,9 @@ def test_the_drift_of_a_few_is_drawn_with_what_is_critical() -> None:
     least = analysis.drift(votes, "validator").iloc[0]
     assert figure.data[0].name == f"{least['validator']} (p = {least['p_value']:.3f})"
     assert {shape.y0 for shape in figure.layout.shapes} == {CRITICAL_95, -CRITICAL_95}
-    assert draw("drift", votes, by=None).data[0].name.startswith("all votes")
+    (alone,) = draw("drift", votes, by=None).data
+    assert alone.name.startswith("all votes (p = ")
+    assert alone.showlegend
 
 
 def test_gaps_are_shaded_and_the_median_stays() -> None:

@@ -144,6 +144,9 @@ def test_a_figure_says_where_its_data_comes_from(stream: chaosnb.Stream) -> None
     """Simulated data never passes for real; the text of a source is escaped like any other."""
     notes = [note.text for note in figures.decisions(stream.block_validation).layout.annotations]
     assert [note for note in notes if note.startswith("source: ") and "(simulated)" in note]
+    for figure in (figures.alliances(stream.alliance_update), figures.decisions(stream.block_validation)):
+        (source,) = (note for note in figure.layout.annotations if note.text.startswith("source: "))
+        assert -figure.layout.margin.b < source.yshift - 9, "the figure ends above it"
     votes = stream.block_validation
     votes.attrs["source"] = "<img src=x>"
     assert "source: &lt;img src=x&gt;" in [n.text for n in figures.decisions(votes).layout.annotations]

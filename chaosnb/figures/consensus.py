@@ -200,6 +200,8 @@ def drift(votes: Any, by: Literal["personality", "validator"] | None = "personal
         color = PALETTE[place % len(PALETTE)]
         one = line(milliseconds(part), part["cusum"], f"{label(test[name])}{p}", color, "%{y:.2f}")
         one["line"]["dash"] = DASHES[place // len(PALETTE) % len(DASHES)]
+        # Else plotly leaves out the legend of a single line, and with it the p.
+        one["showlegend"] = True
         lines.append(one)
     layout = time_layout("Drift of approval", "cumulative deviation (CUSUM)", empty=path.empty)
     layout["hovermode"] = "closest"

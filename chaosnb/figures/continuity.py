@@ -60,6 +60,8 @@ def reputation_breaks(updates: Any, gaps: pd.DataFrame | None = None) -> go.Figu
         ]
         at: Spec = {"x": milliseconds(rows), "y": floats(rows, "missing"), "hovertext": told}
         look: Spec = {"type": "scatter", "mode": "markers", "name": name, "marker": marker}
+        # Else plotly names neither where there is only one.
+        look["showlegend"] = True
         points.append({**look, **at, "hovertemplate": "%{hovertext}<extra></extra>"})
     layout = time_layout(f"Breaks in reputation: {len(found):,}", "old score − last new score", empty=False)
     layout["hovermode"] = "closest"

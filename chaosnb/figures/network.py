@@ -100,7 +100,7 @@ def alliances(updates: pd.DataFrame, at: str | pd.Timestamp | None = None, *, ne
     layout = plane_layout(title, "", "", empty=links.empty, height=460)
     for axis in (layout["xaxis"], layout["yaxis"]):
         axis |= {"visible": False, "range": [-1.15, 1.15]}
-    layout["margin"] |= {"l": 16, "b": 30}
+    layout["margin"]["l"] = 16
     return still({"data": data, "layout": layout}, updates)
 
 

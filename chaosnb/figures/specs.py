@@ -334,7 +334,8 @@ def _worn(places: Mapping[str, int], known: Mapping[str, Look]) -> dict[str, Loo
 
 def _name_beside(layout: Spec) -> None:
     # As many names would run into the title if they stood above the plot.
-    layout["legend"] = {"x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"}
+    # Gaps have groups of their own in it, between which plotly leaves room that a ninth name needs.
+    layout["legend"] = {"x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top", "tracegroupgap": 0}
     layout["margin"]["t"] = 34
 
 
