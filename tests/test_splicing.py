@@ -295,7 +295,7 @@ def test_a_recording_is_exported_on_the_command_line(
     assert package.checksum in said
     with pytest.raises(SystemExit):
         main(["export", str(runs[0]), "-o", str(tmp_path / "none"), "--end", "1960-01-01"])
-    assert "nothing arrived in that span" in capsys.readouterr().err
+    assert "is before all that is recorded" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
     main(["export", str(runs[0]), "-o", str(folder), "--quiet"])
     assert capsys.readouterr() == ("", "")
