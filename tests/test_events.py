@@ -65,6 +65,8 @@ def test_check_topics_returns_each_once_in_order(topics: object, checked: tuple[
         ([], ["no topic given"]),
         (["Blocks"], ["'Blocks'"]),
         ("blocks,social", ["'blocks,social'", "a list, such as ['blocks', 'network']"]),
+        ("devnet", ["address of a node is no topic, and given as url="]),
+        ("ws://localhost:3000/ws/v1", ["address of a node is no topic, and given as url="]),
     ],
 )
 def test_check_topics_lists_the_valid_ones(topics: object, named: list[str]) -> None:

@@ -30,6 +30,20 @@ def test_what_is_misspelt_is_answered_with_what_is_there(tmp_path: Path) -> None
         chaosnb.replay(tmp_path / "file")
 
 
+def test_what_is_there_is_not_called_misspelt(tmp_path: Path) -> None:
+    """A folder of anything else, and a file of an export, whose folder is named."""
+    with pytest.raises(LoadError, match="a folder that export") as caught:
+        chaosnb.load(tmp_path)
+    assert "did you mean" not in str(caught.value)
+    (tmp_path / "datapackage.json").write_text("{}")
+    with pytest.raises(LoadError) as caught:
+        chaosnb.load(tmp_path / "datapackage.json")
+    assert f"load() takes the folder, which is {str(tmp_path)!r}" in str(caught.value)
+    (tmp_path / "datapackage.json").unlink()
+    with pytest.raises(RecordingError, match="holds no recording; give the name that it was recorded as"):
+        chaosnb.replay(tmp_path)
+
+
 def test_the_home_of_nobody_is_a_name_like_any_other() -> None:
     """No error of Python's own comes of it."""
     assert path_of("folder", "~nobody-of-this-name/run") == Path("~nobody-of-this-name/run")

@@ -15,10 +15,11 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 import pytest
+from IPython.core.completer import IPCompleter, provisionalcompleter
 
 import chaosnb
 from chaosnb.protocol.schema import TABLES
@@ -392,12 +393,41 @@ def test_a_wrong_table_or_plot_lists_the_right_ones(node: chaosnb.Devnet) -> Non
             s["votes"]
         with pytest.raises(KeyError, match=r"no table \['error'\].*; the tables are block_proposal"):
             s[["error"]]  # type: ignore[index]
-        with pytest.raises(AttributeError, match="block_validation"):
+        with pytest.raises(AttributeError, match=r"block_validation.*frames\(\) gives them all"):
             _ = s.votes  # type: ignore[attr-defined]
+        with pytest.raises(AttributeError, match="the topic 'blocks' is in block_proposal, block_validation"):
+            _ = s.blocks  # type: ignore[attr-defined]
         with pytest.raises(ValueError, match="'tps', 'decisions', 'sentiment', 'reputation'"):
             s.aggregate("votes")
         with pytest.raises(ValueError, match=r"no aggregate \['tps'\].*; there are 'tps'"):
             s.aggregate(["tps"])  # type: ignore[arg-type]
+
+
+async def _first_of(s: chaosnb.Stream) -> object:
+    async for event in s:  # type: ignore[attr-defined]
+        return event
+    return None
+
+
+@pytest.mark.parametrize("take", [list, lambda s: asyncio.run(_first_of(s))])
+def test_what_iterates_a_stream_is_told_what_to_ask_for(
+    node: chaosnb.Devnet, take: Callable[[chaosnb.Stream], object]
+) -> None:
+    """Its tables and single events are to be had elsewhere; no table 0 is looked for."""
+    with (
+        chaosnb.stream("network", url=node.url) as s,
+        pytest.raises(TypeError, match=r"frames\(\) has tables by name, chaosnb.connect\(\) single events"),
+    ):
+        take(s)
+
+
+def test_ipython_completes_the_name_of_a_table(node: chaosnb.Devnet) -> None:
+    """As it does the name of a column in a DataFrame."""
+    with chaosnb.stream("network", url=node.url) as s:
+        completer = IPCompleter(namespace={"s": s}, use_jedi=False)
+        with provisionalcompleter():
+            found = [completion.text for completion in completer.completions('s["block_v', 10)]
+        assert [name for name in found if "block_validation" in name]
 
 
 def test_the_address_comes_from_the_environment(

@@ -293,6 +293,8 @@ def check_topics(topics: str | Iterable[str]) -> tuple[str, ...]:
         what = f"unknown topic {', '.join(meant)}" if unknown else "no topic given"
         if isinstance(topics, str) and "," in topics:
             what = f"{topics!r} is no topic; several are a list, such as ['blocks', 'network']"
+        if isinstance(topics, str) and (topics == "devnet" or "://" in topics):
+            what = "the address of a node is no topic, and given as url="  # not shown: it may hold a password
         raise ValueError(f"{what}; the topics are {', '.join(map(repr, TOPICS))}")
     return wanted
 

@@ -19,14 +19,13 @@ from chaosnb.protocol.schema import TABLES
 from chaosnb.store.citation import cited
 from chaosnb.store.content import Content, Counts, Credits
 from chaosnb.store.export import export_content
-from chaosnb.store.holdings import Holdings, Ledger
+from chaosnb.store.holdings import Holdings, Ledger, instead
 from chaosnb.store.moments import Time, microseconds
 from chaosnb.store.paths import path_of
 from chaosnb.tables.aggregates import as_frame
 from chaosnb.tables.capture import drift_frame
 from chaosnb.tables.ledgers import gap_frame, span_frame
 from chaosnb.tables.selection import Selection, names_of, selected
-from chaosnb.text import did_you_mean
 
 __all__ = ["Dataset", "Time", "microseconds"]
 
@@ -116,8 +115,7 @@ class Dataset(ABC):
     def __getitem__(self, table: str) -> pd.DataFrame:
         """Return a table by name; a KeyError lists the names."""
         if not isinstance(table, str) or table not in TABLES:
-            near = did_you_mean(str(table), TABLES)
-            raise KeyError(f"no table {table!r}{near}; the tables are {', '.join(TABLES)}")
+            raise KeyError(f"no table {table!r}{instead(table, TABLES)}")
         self._before_reading()
         return self._with_source(self._capture.tables[table].snapshot())
 
@@ -126,8 +124,16 @@ class Dataset(ABC):
         def __getattr__(self, name: str) -> None:
             if name.startswith("_"):
                 raise AttributeError(name)
-            near = did_you_mean(name, (name for name in (*TABLES, *dir(type(self))) if name[0] != "_"))
-            raise AttributeError(f"no table or attribute {name!r}{near}; the tables are {', '.join(TABLES)}")
+            names = (known for known in (*TABLES, *dir(type(self))) if known[0] != "_")
+            raise AttributeError(f"no table or attribute {name!r}{instead(name, names)}")
+
+        def __iter__(self) -> None:
+            raise TypeError("not iterable: frames() has tables by name, chaosnb.connect() single events")
+
+        __aiter__ = __iter__
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(TABLES)
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return all tables by name."""

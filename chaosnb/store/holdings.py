@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import pandas as pd
 
 from chaosnb.ingest.gaps import Gap
 from chaosnb.ingest.spans import Span
+from chaosnb.protocol.events import TOPICS
+from chaosnb.protocol.schema import TABLES
 from chaosnb.tables.aggregates import Aggregates
 from chaosnb.tables.arrivals import Arrivals
+from chaosnb.text import did_you_mean
 
-__all__ = ["Holdings", "Ledger", "Rows"]
+__all__ = ["Holdings", "Ledger", "Rows", "instead"]
 
 
 class Rows(Protocol):
@@ -77,3 +80,18 @@ class Ledger(Protocol):
     @property
     def complete_spans(self) -> dict[str, list[Span]]:
         """The spans of event time that are provably whole, of each topic that was watched."""
+
+
+def instead(name: object, names: Iterable[str]) -> str:
+    """Return what there is instead of what was asked for by a wrong name, for an error's end.
+
+    Examples
+    --------
+    >>> instead("network", TABLES).partition(";")[0]
+    " (the topic 'network' is in agent_status, network_metrics)"
+    """
+    if str(name) in TOPICS:
+        near = f" (the topic {name!r} is in {', '.join(TOPICS[str(name)])})"
+    else:
+        near = did_you_mean(str(name), names)
+    return f"{near}; the tables are {', '.join(TABLES)}, and frames() gives them all"

@@ -257,7 +257,8 @@ class JournalReader:
         found = segments(folder)
         if not found:
             is_export = (folder / "datapackage.json").exists()
-            what = "an export, which chaosnb.load() reads" if is_export else "no recording"
+            none = "no recording; give the name that it was recorded as"
+            what = "an export, which chaosnb.load() reads" if is_export else none
             raise RecordingError(str(folder), f"this folder holds {what}")
         self.segment = min(found) if first is None else first
         self.head: SegmentHead | None = None

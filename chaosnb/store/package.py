@@ -189,6 +189,8 @@ def _read_description(folder: Path) -> _Description:
         raise LoadError(str(path), f"this is no description of an export of chaosnb: {error}") from error
     except (OSError, ValueError) as error:
         what = f"load() takes a folder that export() made{beside(folder)}"
+        if (folder.parent / DESCRIPTION).is_file():
+            what = f"load() takes the folder, which is {str(folder.parent)!r}, and not a file in it"
         if is_recording(folder):
             what = "this is a recording, which chaosnb.replay() reads and `python -m chaosnb export` exports"
         raise LoadError(str(path), f"{said(error)}; {what}") from error

@@ -33,7 +33,7 @@ def path_of(name: str, path: str | os.PathLike[str]) -> Path:
 
 
 def beside(path: Path) -> str:
-    """Return a question for an error's end, if what is not there may be misspelt.
+    """Return a question for an error's end, if what is not there may be misspelt; what is there is not.
 
     Examples
     --------
@@ -41,5 +41,6 @@ def beside(path: Path) -> str:
     ''
     """
     with suppress(OSError, ValueError):
-        return did_you_mean(path.name, sorted(other.name for other in path.parent.iterdir()))
+        names = sorted(other.name for other in path.parent.iterdir())
+        return "" if path.name in names else did_you_mean(path.name, names)
     return ""
