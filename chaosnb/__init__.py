@@ -37,7 +37,7 @@ from chaosnb.playback import ReplayStream
 from chaosnb.protocol.signing import Identity
 from chaosnb.runtime import run
 from chaosnb.store.package import load
-from chaosnb.text import did_you_mean
+from chaosnb.text import no_such_name
 
 if TYPE_CHECKING:
     from chaosnb import analysis, figures
@@ -90,8 +90,7 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        near = did_you_mean(name, __all__)
-        raise AttributeError(f"chaosnb has no {name!r}{near}; it has {', '.join(__all__)}")
+        raise AttributeError(no_such_name("chaosnb", name, __all__))
     module, attribute = _LAZY[name]
     loaded = importlib.import_module(module)
     return loaded if attribute is None else getattr(loaded, attribute)

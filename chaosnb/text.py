@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
-__all__ = ["are_names", "did_you_mean", "printable", "without_particulars"]
+__all__ = ["are_names", "did_you_mean", "no_such_name", "printable", "without_particulars"]
 
 # Controls (with those of 8 bits), what turns or hides text, line ends of Unicode's own, lone surrogates. The
 # joiners within emoji stay.
@@ -78,6 +78,26 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     """
     near = get_close_matches(word.lower()[:_LONGEST_NAME], list(names), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def no_such_name(module: str, name: str, names: Iterable[str]) -> str:
+    """Return what to say of a name that a module has not: which one is near, and which there are.
+
+    Parameters
+    ----------
+    module : str
+    name : str
+        What was asked for.
+    names : iterable of str
+        What the module has.
+
+    Examples
+    --------
+    >>> no_such_name("chaosnb.analysis", "foks", ["drift", "forks"])
+    "chaosnb.analysis has no 'foks' (did you mean 'forks'?); it has drift, forks"
+    """
+    known = list(names)
+    return f"{module} has no {name!r}{did_you_mean(name, known)}; it has {', '.join(known)}"
 
 
 def without_particulars(reason: str) -> str:

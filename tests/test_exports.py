@@ -5,6 +5,8 @@ import inspect
 import pkgutil
 from types import ModuleType
 
+import pytest
+
 import chaosnb
 from chaosnb import errors
 
@@ -31,6 +33,23 @@ def test_every_public_function_class_and_module_has_a_docstring() -> None:
 
 def test_dir_shows_every_public_name() -> None:
     assert set(chaosnb.__all__) <= set(dir(chaosnb))
+
+
+@pytest.mark.parametrize(
+    ("module", "wrong", "right"),
+    [
+        (chaosnb, "strem", "stream"),
+        (chaosnb.analysis, "aproval_rate", "approval_rate"),
+        (chaosnb.figures, "approval_rate", "approval_by"),
+    ],
+)
+def test_a_name_that_is_none_is_an_error_that_says_which_there_are(
+    module: ModuleType, wrong: str, right: str
+) -> None:
+    with pytest.raises(AttributeError, match=rf"{module.__name__} has no '{wrong}'") as caught:
+        getattr(module, wrong)
+    assert f"did you mean '{right}'?" in str(caught.value)
+    assert all(name in str(caught.value) for name in module.__all__)
 
 
 def test_every_error_is_a_chaosnb_error_and_drawn_in_the_tree() -> None:

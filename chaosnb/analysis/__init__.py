@@ -15,6 +15,8 @@ The modules `activity`, `alliances`, `buckets`, `chain` and `timelines` are nump
 feed figures that equal live plots bit for bit, from what a stream holds in memory, in milliseconds.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from chaosnb.analysis.agreement import agreement_clusters, vote_agreement
 from chaosnb.analysis.availability import absences, agent_uptime, participation_by_status
 from chaosnb.analysis.ballots import approval_rate, double_votes, valid_votes
@@ -40,6 +42,7 @@ from chaosnb.analysis.reputation import (
 )
 from chaosnb.analysis.spells import alliance_churn, alliance_spells
 from chaosnb.analysis.turnout import participation, vote_distribution
+from chaosnb.text import no_such_name
 
 __all__ = [
     "absences",
@@ -86,3 +89,8 @@ __all__ = [
     "vote_drivers",
     "wilson_interval",
 ]
+
+if not TYPE_CHECKING:
+    # Type checkers take a module with this for one that has every name.
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(no_such_name(__name__, name, __all__))

@@ -11,6 +11,8 @@ They can be changed like any plotly figure: ``figure.update_layout(template="plo
 `chaosnb.figures.specs` holds the specifications that the live plots share with them.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from chaosnb.figures.agents import (
     agreement,
     alliance_churn,
@@ -41,6 +43,7 @@ from chaosnb.figures.specs import FIGURES
 from chaosnb.figures.standings import PLOTS
 from chaosnb.figures.style import PALETTE, Columns, label
 from chaosnb.figures.tree import block_tree
+from chaosnb.text import no_such_name
 
 __all__ = [
     "FIGURES",
@@ -86,3 +89,8 @@ __all__ = [
     "vote_drivers",
     "vote_heatmap",
 ]
+
+if not TYPE_CHECKING:
+    # Type checkers take a module with this for one that has every name.
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(no_such_name(__name__, name, __all__))
