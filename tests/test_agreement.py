@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,6 +94,14 @@ def test_those_who_vote_alike_make_a_cluster() -> None:
         assert found["cluster"].tolist() == [1, 1, 1, 1, 2, 2, 3]
         assert found["size"].tolist() == [4, 4, 4, 4, 2, 2, 1]
         assert found["within"].between(0.5, 0.8).tolist() == [True] * 6 + [False]
+
+
+@pytest.mark.parametrize("resolution", [0, -1.0, float("nan"), float("inf"), "x", None])
+def test_a_resolution_that_is_none_is_an_error(resolution: Any) -> None:
+    """It says what is possible."""
+    pairs = {"validator_a": ["u"], "validator_b": ["v"], "kappa": [0.9], "low": [0.7]}
+    with pytest.raises(ValueError, match=r"resolution=.* is not possible: choose more than 0"):
+        analysis.agreement_clusters(pd.DataFrame(pairs), resolution=resolution)
 
 
 def test_clusters_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from chaosnb.analysis import approval_rate, participation, vote_distribution
-from tests.engines import devnet, holds_to_the_rules, same_everywhere
+from tests.engines import ENGINES, as_pandas, devnet, holds_to_the_rules, on_engine, same_everywhere
 
 VOTES = pd.DataFrame(
     {
@@ -36,12 +36,19 @@ def test_participation_is_of_all_votes_that_could_be_cast() -> None:
 
 
 def test_blocks_that_nobody_voted_on_count_if_they_are_known() -> None:
-    """And votes on blocks that are not among them do not."""
+    """So does who voted on none of them; votes on blocks that are not among them do not."""
     blocks = pd.DataFrame({"block_hash": list("ghxyy")})
     found = same_everywhere(participation, VOTES, blocks=None)
-    known = participation(VOTES, blocks=blocks)
     assert found["possible"].unique().tolist() == [3]
-    assert known[["validator", "voted", "possible"]].to_numpy().tolist() == [["a2", 1, 4], ["a1", 2, 4]]
+    for by, wanted in {
+        "validator": [["b1", 0, 4], ["a2", 1, 4], ["a1", 2, 4]],
+        "personality": [["b", 0, 4], ["a", 3, 8]],
+        "block": [["x", 0, 3], ["y", 0, 3], ["h", 1, 3], ["g", 2, 3]],
+    }.items():
+        for engine in ENGINES:
+            given = (on_engine(engine, frame) for frame in (VOTES, blocks))
+            known = as_pandas(participation(next(given), by, blocks=next(given)))  # type: ignore[arg-type]
+            assert known[[by, "voted", "possible"]].to_numpy().tolist() == wanted
 
 
 def test_participation_of_a_network_is_its_parameter() -> None:

@@ -134,7 +134,7 @@ def agreement_clusters(agreement: Frame, *, significant: bool = True, resolution
     MissingExtraError
         If networkx is not installed.
     TypeError, ValueError
-        If it is no frame, or lacks a column.
+        If it is no frame, lacks a column, or the resolution is not possible.
 
     Notes
     -----
@@ -153,6 +153,8 @@ def agreement_clusters(agreement: Frame, *, significant: bool = True, resolution
     >>> found[["validator_id", "cluster", "within"]].to_numpy().tolist()
     [['u', 1, 0.9], ['v', 1, 0.9], ['w', 2, nan]]
     """
+    if not 0 < amount(resolution) < float("inf"):
+        raise ValueError(f"resolution={resolution!r} is not possible: choose more than 0, such as 1.0")
     try:
         import networkx as nx
     except ImportError:

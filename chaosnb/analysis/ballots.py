@@ -7,14 +7,15 @@ from typing import Any, Final, Literal
 
 import narwhals.stable.v2 as nw
 
+from chaosnb.analysis.choices import chosen
 from chaosnb.analysis.frames import Frame, Lazy, bucket, coded, count, flag, give, take
 from chaosnb.analysis.intervals import wilson_bounds
 from chaosnb.analysis.turns import first, repeats
 
 __all__ = [
+    "GROUPS",
     "Group",
     "approval_rate",
-    "check_groups",
     "count_votes",
     "counted_votes",
     "double_votes",
@@ -24,12 +25,14 @@ __all__ = [
 
 Group = Literal["personality", "validator", "block", "time"]
 
-_COLUMN_OF: Final[dict[str, str]] = {
+GROUPS: Final[dict[str, str]] = {
     "personality": "validator_personality",
     "validator": "validator_id",
     "block": "block_hash",
     "time": "t_us",
 }
+"""The columns by which votes are grouped."""
+
 _ONE_EACH: Final = ("block_hash", "validator_id")
 _COUNTS: Final = ("approve", "reject", "other", "voted")
 _WHOLE: Final = "whole_"  # a group that all votes are in
@@ -102,7 +105,7 @@ def approval_rate(
     >>> approval_rate(pd.DataFrame(of))[["personality", "approve", "low"]].round(2).to_numpy().tolist()
     [['greedy', 2, 0.34], ['lawful', 1, 0.21]]
     """
-    groups = check_groups(by) if isinstance(by, str) or len(by) else []
+    groups = chosen(by, GROUPS, none=True)
     counted_by = groups or [_WHOLE]
     if clustered:
         counted = _count_clusters(votes, counted_by, every_s)
@@ -197,25 +200,6 @@ def double_votes(votes: Frame) -> Frame:
     return give(found.select("block_hash", "validator_id", "decision", "first_decision", time="t_us"), votes)
 
 
-def check_groups(by: str | Sequence[str]) -> list[str]:
-    """Return the groups to count votes by.
-
-    Raises
-    ------
-    ValueError
-        If there is no such group, or none.
-
-    Examples
-    --------
-    >>> check_groups("time")
-    ['time']
-    """
-    groups = [by] if isinstance(by, str) else [*dict.fromkeys(by)]
-    if not groups or any(group not in _COLUMN_OF for group in groups):
-        raise ValueError(f"by={by!r} is not possible: choose from {', '.join(map(repr, _COLUMN_OF))}")
-    return groups
-
-
 def counted_votes(votes: Any, *names: str) -> Lazy:
     """Return these columns of the votes that count, `t_us`, and what tells the votes apart.
 
@@ -227,9 +211,9 @@ def counted_votes(votes: Any, *names: str) -> Lazy:
 
 def grouped_votes(votes: Any, groups: Sequence[str], *, every_s: float = 60) -> Lazy:
     """Return the votes that count with their decision and a column for each group."""
-    rows = counted_votes(votes, *[_COLUMN_OF[group] for group in groups if group not in ("time", _WHOLE)])
+    rows = counted_votes(votes, *[GROUPS[group] for group in groups if group not in ("time", _WHOLE)])
     made = {"time": bucket(every_s), _WHOLE: nw.lit(0, nw.Int64)}
-    by = {group: made[group] if group in made else nw.col(_COLUMN_OF[group]) for group in groups}
+    by = {group: made[group] if group in made else nw.col(GROUPS[group]) for group in groups}
     return rows.select("decision", "block_hash", **by)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.ballots import count_votes
+from chaosnb.analysis.choices import chosen
 from chaosnb.analysis.frames import Frame, Lazy, bucket, count, fetch, flag, give, take
 from chaosnb.analysis.intervals import difference_interval, quantile
 from chaosnb.analysis.turns import first
@@ -86,9 +87,7 @@ def sentiment_index(
     >>> found[["personality", "positive", "sentiment_index"]].round(2).to_numpy().tolist()
     [['lawful', 2, 0.67]]
     """
-    groups = [by] if isinstance(by, str) else [*dict.fromkeys(by)]
-    if not groups or any(group not in _COLUMN_OF for group in groups):
-        raise ValueError(f"by={by!r} is not possible: choose from {', '.join(map(repr, _COLUMN_OF))}")
+    groups = chosen(by, _COLUMN_OF)
     positive, negative, said = (nw.col(name) for name in ("positive", "negative", "said"))
     low, high = difference_interval(positive, negative, said, confidence)
     names = [_COLUMN_OF[group] for group in groups if group != "time"]

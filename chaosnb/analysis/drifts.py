@@ -131,7 +131,7 @@ def drift(votes: Frame, by: Who | None = "personality") -> Frame:
 
 
 def _by_block(votes: Any, by: str | None) -> list[tuple[str, pd.DataFrame]]:
-    if by is not None and by not in _COLUMN_OF:
+    if by is not None and by not in [*_COLUMN_OF]:
         raise ValueError(f"by={by!r} is not possible: choose 'personality', 'validator' or None")
     names = [] if by is None else [_COLUMN_OF[by]]
     rows = counted_votes(votes, *names)

@@ -23,6 +23,7 @@ __all__ = ["meme_influence", "meme_references", "meme_spread", "meme_tags"]
 
 Integers = npt.NDArray[Any]
 
+_COLUMN_OF: Final = {"agent": "creator_id", "personality": "creator_personality"}
 _POSTS: Final = ("timestamp", "meme_id", "creator_id", "creator_personality")
 
 
@@ -240,9 +241,9 @@ def meme_influence(
     >>> found[["agent", "memes", "references", "reached", "h_index"]].to_numpy().tolist()
     [['a', 1, 1, 1, 1]]
     """
-    column = {"agent": "creator_id", "personality": "creator_personality"}.get(by)
-    if column is None:
+    if by not in [*_COLUMN_OF]:
         raise ValueError(f"by={by!r} is not possible: choose 'agent' or 'personality'")
+    column = _COLUMN_OF[by]
     said, posts = _mentions(messages, memes), _posts(memes)
     ids, place = said.places(posts["meme_id"])
     creator, creators = pd.factorize(posts["creator_id"])

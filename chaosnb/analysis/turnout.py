@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 import narwhals.stable.v2 as nw
 
-from chaosnb.analysis.ballots import Group, check_groups, counted_votes, grouped_votes
+from chaosnb.analysis.ballots import GROUPS, Group, counted_votes, grouped_votes
+from chaosnb.analysis.choices import chosen
 from chaosnb.analysis.frames import Frame, Lazy, count, fetch, give, take
 from chaosnb.analysis.intervals import wilson_bounds
 
@@ -41,8 +42,9 @@ def participation(
     Returns
     -------
     frame
-        A row for each: its name under `by`, `voted` (votes cast), `possible` (votes that could be cast),
-        `participation` = voted / possible, `low` and `high`; in order of `participation`, lowest first.
+        A row for each that could have voted or been voted on: its name under `by`, `voted` (votes cast),
+        `possible` (votes that could be cast), `participation` = voted / possible, `low` and `high`; in order
+        of `participation`, lowest first.
 
     Raises
     ------
@@ -70,26 +72,27 @@ def participation(
         )
     if by not in _NAMES:
         raise ValueError(f"by={by!r} is not possible: choose from {', '.join(map(repr, _NAMES))}")
-    rows = counted_votes(votes, "validator_personality")
-    if blocks is None:
-        open_blocks = rows.select("block_hash").unique()
-    else:
+    cast = counted_votes(votes, "validator_personality")
+    named = nw.col(_NAMES[by]).alias(by)
+    voters = cast.select(named, "validator_id").unique()
+    validators = cast.select("validator_id").unique()
+    open_blocks = cast.select("block_hash").unique()
+    if blocks is not None:
         open_blocks = take(blocks, "block_proposal", "block_hash", beside=votes).unique()
-        rows = rows.with_columns(nw.col("block_hash").cast(nw.String()))
-        rows = rows.join(open_blocks, on="block_hash", how="semi")
-    named = rows.with_columns(nw.col(_NAMES[by]).alias(by), voted=nw.lit(1, nw.Int64))
-    cast = count(named, [by], "voted")
+        cast = cast.with_columns(nw.col("block_hash").cast(nw.String()))
+        cast = cast.join(open_blocks, on="block_hash", how="semi")
+    # What could be cast, whether anybody did or not.
     if by == "block":
-        cast = cast.with_columns(possible=nw.lit(_rows(rows.select("validator_id").unique()), nw.Int64))
-    elif by == "validator":
-        cast = cast.with_columns(possible=nw.lit(_rows(open_blocks), nw.Int64))
+        chances, each = open_blocks.select(named), _rows(validators)
     else:
-        pairs = named.select(by, "validator_id").unique().with_columns(members=nw.lit(1, nw.Int64))
-        cast = cast.join(count(pairs, [by], "members"), on=by, how="left")
-        cast = cast.with_columns(possible=nw.col("members") * _rows(open_blocks)).drop("members")
+        chances, each = voters, _rows(open_blocks)
+    possible = count(chances.with_columns(possible=nw.lit(each, nw.Int64)), [by], "possible")
+    voted = count(cast.with_columns(named, voted=nw.lit(1, nw.Int64)), [by], "voted")
+    both = possible.join(voted, on=by, how="left").with_columns(nw.col("voted").fill_null(0).cast(nw.Int64()))
     low, high = wilson_bounds("voted", "possible", confidence)
-    shares = cast.with_columns(participation=nw.col("voted") / nw.col("possible"), low=low, high=high)
-    return give(shares.sort("participation", by), votes)
+    shares = both.with_columns(participation=nw.col("voted") / nw.col("possible"), low=low, high=high)
+    shown = shares.select(by, "voted", "possible", "participation", "low", "high")
+    return give(shown.sort("participation", by), votes)
 
 
 def vote_distribution(
@@ -136,7 +139,7 @@ def vote_distribution(
     >>> vote_distribution(pd.DataFrame(of))[["decision", "votes"]].to_numpy().tolist()
     [['approve', 2], ['reject', 1]]
     """
-    groups = check_groups(by) if isinstance(by, str) or len(by) else []
+    groups = chosen(by, GROUPS, none=True)
     rows = grouped_votes(votes, groups, every_s=every_s).with_columns(votes=nw.lit(1, nw.Int64))
     counted = count(rows, [*groups, "decision"], "votes")
     total = nw.col("votes").sum().over(*groups) if groups else nw.col("votes").sum()
