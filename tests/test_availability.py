@@ -52,6 +52,17 @@ def test_uptime_is_the_share_of_known_time() -> None:
         analysis.agent_uptime(ROWS, until="soon")
 
 
+def test_a_clock_that_is_far_off_makes_nobody_absent_for_years() -> None:
+    """Last statuses last until the newest row of a clock that is believed."""
+    far = pd.concat([ROWS, statuses((10**9, "c", "active"))], ignore_index=True).assign(seq=range(7))
+    arrived = far["timestamp"].where(far["agent_id"] != "c", far["timestamp"].iloc[5])
+    told = far.assign(received_at=arrived)
+    found = same_everywhere(analysis.agent_uptime, told).set_index("agent_id")
+    assert found.loc[["a", "b"], "active_s"].tolist() == [80.0, 5.0]
+    assert same_everywhere(analysis.absences, told)["over"].tolist() == [1, 1, 0]
+    assert analysis.agent_uptime(far).set_index("agent_id").loc["a", "active_s"] > 9e8
+
+
 def test_absences_tell_how_long_they_were_meant_to_be() -> None:
     """One that is not over is not late."""
     found = same_everywhere(analysis.absences, ROWS, until="1970-01-01T00:01:40Z")

@@ -215,6 +215,26 @@ def test_a_clock_that_is_far_off_ends_no_wait(apart_s: int, ahead_s: int) -> Non
     assert found["consensus_time_s"].iloc[0] == 11 * apart_s + ahead_s
 
 
+@pytest.mark.parametrize("nothing", [None, float("nan"), pd.NA])
+def test_rows_that_do_not_tell_when_they_arrived_are_believed(nothing: Any) -> None:
+    """Such as those of a file whose columns of arrival are empty, or have lost some."""
+    votes, blocks = votes_of(("g", "a1", "maybe", 3), ("g", "a2", "maybe", 10**9)), blocks_of(("g", 0))
+    wanted = consensus_time(votes.drop(columns="seq"), blocks, validators=9)
+    assert wanted["consensus_time_s"].tolist() == [10**9]
+    of_none = pd.Series([nothing] * 2, dtype=object)
+    for seq, arrived in (
+        (of_none, pd.NaT),
+        (of_none.astype("Int64"), pd.NaT),
+        (pd.Series([7, nothing], dtype="Int64"), pd.NaT),
+        (pd.Series([7, 8]), pd.NaT),
+    ):
+        arrival = {"received_at": pd.to_datetime(pd.Series([arrived] * 2), utc=True)}
+        cast = votes.assign(seq=seq, **arrival)
+        made = blocks.assign(seq=seq[:1], received_at=arrival["received_at"][:1])
+        found = same_everywhere(consensus_time, cast, made, validators=9)
+        assert found["consensus_time_s"].tolist() == [10**9]
+
+
 def test_without_a_decision_the_curve_is_empty() -> None:
     """All blocks are censored then."""
     curve: Any = finality_curve(votes_of(("g", "a1", "approve", 3)), BLOCKS, validators=9)

@@ -81,6 +81,28 @@ def test_a_calendar_duration_is_counted_by_the_calendar(start: str, duration: st
     assert [spell[3] for spell in spells(updates((start, "u", "a", duration)), "9000-01-01")] == [end]
 
 
+def test_an_alliance_is_seen_until_it_is_dissolved() -> None:
+    """The newest update counts, whether it names members or not."""
+    frame = updates(("2026-01-01T00:00", "u", "ab", "P1D"), ("2026-01-01T00:10", "u", "", "P1D"))
+    found = same_everywhere(analysis.alliance_spells, frame)
+    assert found["ended"].tolist() == ["left", "left"]
+    assert found["lasted_s"].tolist() == [600.0, 600.0]
+    assert same_everywhere(analysis.alliance_churn, frame, every_s=300)["left"].tolist() == [0, 0, 2]
+    assert same_everywhere(analysis.alliance_edges, frame)["shared_s"].tolist() == [600.0]
+
+
+def test_a_clock_that_is_far_off_ends_no_alliance() -> None:
+    """What is open stays open; without a time of arrival the newest update counts, whatever its time."""
+    rows = [(f"2026-01-01T00:{minute:02}", f"u{minute}", "ab", "P1D") for minute in range(12)]
+    frame = updates(*rows, ("2199-01-01T00:00", "z", "ab", "P1D"))
+    arrived = frame["timestamp"].where(frame.index != 12, frame["timestamp"].iloc[11])
+    told = frame.assign(received_at=arrived, seq=range(13))
+    found = same_everywhere(analysis.alliance_spells, told)
+    assert {*found["ended"]} == {"open"}
+    assert found["lasted_s"].max() == 660.0
+    assert {*analysis.alliance_spells(frame)["ended"]} == {"expired", "open"}
+
+
 def test_churn_counts_who_comes_and_goes() -> None:
     """Buckets without anything are there, too; a renewal is no churn."""
     frame = updates(

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.blocs import allied_at
-from chaosnb.analysis.columns import NOT_A_TIME, codes, microseconds, ranked
+from chaosnb.analysis.columns import codes, ranked
 from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import wilson_interval
+from chaosnb.analysis.spells import seen_until
 from chaosnb.analysis.turns import first
 
 __all__ = ["absences", "agent_uptime", "participation_by_status"]
@@ -33,7 +34,8 @@ def agent_uptime(statuses: Frame, *, until: str | pd.Timestamp | None = None) ->
     statuses : frame
         The table `agent_status`.
     until : str or pandas.Timestamp, optional
-        Up to when its last status lasts. None: up to the newest row of any agent.
+        Up to when its last status lasts. None: up to the newest row of any agent, but for one of a wrong
+        clock, as in `consensus_time`.
 
     Returns
     -------
@@ -244,11 +246,7 @@ def _spells(
         narrow = place.astype(np.min_scalar_type(-len(labels) - 1))
         rows[name] = pd.Categorical.from_codes(narrow, categories=pd.Index(labels, dtype="str"))
     rows = rows.iloc[np.lexsort([*times, rows["agent_id"].cat.codes.to_numpy()])]
-    last = int(rows["t_us"].max()) if len(rows) else 0
-    if until is not None:
-        last = int(microseconds(pd.Series([until], name="until"))[0])
-        if last == NOT_A_TIME:
-            raise ValueError(f"until={until!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
+    last = seen_until(statuses, until, "agent_status")
     agents, start = rows["agent_id"].cat.codes.to_numpy(), rows["t_us"].to_numpy(np.int64)
     end = np.append(start[1:], _FOREVER_US)[: len(start)]
     end[:-1][agents[1:] != agents[:-1]] = _FOREVER_US

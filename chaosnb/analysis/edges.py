@@ -57,7 +57,7 @@ def alliance_edges(updates: Frame, *, until: str | pd.Timestamp | None = None) -
     """
     rows = standing(updates)
     agents = rows["agent_id"].cat.categories
-    until_us = seen_until(rows, until)
+    until_us = seen_until(updates, until)
     shared_s = np.maximum(np.minimum(rows["end_us"], until_us) - rows["start_us"], 0).to_numpy() / 1e6
     pairs = pd.concat([_shared(rows, shared_s, places, step) for places, step in _pairs(rows)])
     edges = pairs.groupby("pair", as_index=False).agg(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.amounts import amount
 from chaosnb.analysis.ballots import counted_votes
 from chaosnb.analysis.columns import codes
 from chaosnb.analysis.frames import Frame, fetch, give, take
+from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.outcomes import check_rule
 from chaosnb.analysis.presents import ARRIVAL, newest_us
 from chaosnb.analysis.turns import first, repeated
@@ -133,11 +132,10 @@ def finality_curve(
     >>> finality_curve(votes, blocks)[["time_s", "decided", "at_risk"]].to_numpy().tolist()
     [[2.0, 1.0, 2.0]]
     """
-    if not 0 < amount(confidence) < 1:
-        raise ValueError(f"confidence={confidence!r} is not possible: choose more than 0 and less than 1")
+    z = quantile(confidence)
     timed = _timed(votes, blocks, validators, quorum)
     seconds, decided = timed["consensus_time_s"].to_numpy(), timed["censored"].to_numpy() == 0
-    return give(_kaplan_meier(seconds, decided, confidence), blocks)
+    return give(_kaplan_meier(seconds, decided, z), blocks)
 
 
 def _timed(votes: Any, blocks: Any, validators: int | None, quorum: float) -> pd.DataFrame:
@@ -150,7 +148,7 @@ def _timed(votes: Any, blocks: Any, validators: int | None, quorum: float) -> pd
     proposed = take(blocks, "block_proposal", *wanted, optional=ARRIVAL, beside=votes)
     made = fetch(first(proposed, ["block_hash"]).sort("t_us", "block_hash"))
     cast_at = take(votes, "block_validation", "timestamp", optional=ARRIVAL)
-    present_us = newest_us(cast_at, proposed) if len(made) else 0
+    present_us = newest_us(cast_at, proposed)
     kind, decisions = codes(cast["decision"])
     yes, no = (np.append(decisions == name, False)[kind] for name in ("approve", "reject"))
     decides = yes | no
@@ -231,13 +229,10 @@ def _changes(values: Integers) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _kaplan_meier(
-    seconds: npt.NDArray[np.float64], decided: npt.NDArray[np.bool_], confidence: float
-) -> pd.DataFrame:
+def _kaplan_meier(seconds: npt.NDArray[np.float64], decided: npt.NDArray[np.bool_], z: float) -> pd.DataFrame:
     times, decisions = np.unique(seconds[decided], return_counts=True)
     at_risk = len(seconds) - np.searchsorted(np.sort(seconds), times)
     open_share = np.cumprod(1 - decisions / at_risk)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.cumsum(decisions / (at_risk * (at_risk - decisions)))
         log = np.log(open_share)

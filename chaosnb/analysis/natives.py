@@ -57,6 +57,8 @@ def from_pandas(frame: pd.DataFrame, names: list[str], timed: bool) -> nw.LazyFr
     for name in names:
         if name in LISTS:
             columns[name] = listed(frame[name])
+    if "seq" in columns:
+        columns["seq"] = _numeric(columns["seq"])
     known = None
     if timed:
         columns["t_us"] = microseconds(frame["timestamp"])
@@ -78,6 +80,8 @@ def with_numpy(rows: pd.DataFrame) -> pd.DataFrame:
         if foreign and pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind in "iuf":
             whole = column.dtype.kind != "f" and not column.hasnans
             columns[name] = column.astype("int64" if whole else "float64")
+    if "seq" in columns.columns:
+        columns["seq"] = _numeric(columns["seq"])
     return columns
 
 
@@ -123,6 +127,11 @@ def from_arrow(table: pa.Table, like: Any) -> Any:
         f"this statistic gives pandas, Polars, pyarrow and DuckDB frames, not {type(like).__name__}: turn "
         "the table into one of them first"
     )
+
+
+def _numeric(column: pd.Series) -> pd.Series:
+    """Return a column of numbers with NaN where there were objects, such as None, which have no order."""
+    return pd.to_numeric(column) if column.dtype == object else column
 
 
 def _on_its_connection(handed: pa.Table, like: Any) -> Any:

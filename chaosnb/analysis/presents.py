@@ -23,10 +23,11 @@ _ARRIVALS: Final = 10_000
 
 
 def newest_us(*tables: Lazy) -> int:
-    """Return the newest time that is believed, in microseconds since 1970; some table must have a row.
+    """Return the newest time that is believed, in microseconds since 1970; 0 of tables without rows.
 
     What is over an hour ahead of the median of the last 101 rows that arrived, both in itself and in its
-    distance to its own arrival, is from a wrong clock. Where a table lacks `ARRIVAL`, all is believed.
+    distance to its own arrival, is from a wrong clock. Where a table lacks `ARRIVAL`, or no row tells it, all
+    is believed.
 
     Examples
     --------
@@ -36,11 +37,18 @@ def newest_us(*tables: Lazy) -> int:
     2
     """
     newest = _greatest(tables, "t_us")
+    if newest is None:
+        return 0
     if any(not {*ARRIVAL} <= {*table.collect_schema().names()} for table in tables):
         return newest
     # To sort by arrival takes long, and the last rows are among the last arrivals of all tables.
-    recent = _where(tables, nw.col("seq") > _greatest(tables, "seq") - _ARRIVALS)
+    latest = _greatest(tables, "seq")
+    if latest is None:
+        return newest
+    recent = _where(tables, nw.col("seq") > latest - _ARRIVALS)
     recent = recent.sort_values("seq").tail(_RECENT)
+    if recent.empty:
+        return newest
     limit = _median(recent["t_us"].to_numpy()) + _HORIZON_US
     if newest <= limit:
         return newest
@@ -48,16 +56,19 @@ def newest_us(*tables: Lazy) -> int:
     plausible = _ahead(doubted) <= _median(_ahead(recent)) + _HORIZON_US
     if plausible.any():
         return int(doubted["t_us"].to_numpy()[plausible].max())
-    return _greatest([table.filter(nw.col("t_us") <= limit) for table in tables], "t_us")
+    believed = _greatest([table.filter(nw.col("t_us") <= limit) for table in tables], "t_us")
+    return newest if believed is None else believed
 
 
-def _greatest(tables: Any, name: str) -> int:
+def _greatest(tables: Any, name: str) -> int | None:
     ends = [fetch(table.select(nw.col(name).max()))[name] for table in tables]
-    return int(np.nanmax(pd.concat(ends).to_numpy(np.float64)))
+    known = [end for value in ends for end in value.dropna()]
+    return int(max(known)) if known else None
 
 
 def _where(tables: Any, condition: nw.Expr) -> pd.DataFrame:
-    return pd.concat([fetch(table.select("t_us", *ARRIVAL).filter(condition)) for table in tables])
+    # What does not say when it arrived tells nothing of clocks.
+    return pd.concat([fetch(table.select("t_us", *ARRIVAL).filter(condition)).dropna() for table in tables])
 
 
 def _ahead(rows: pd.DataFrame) -> npt.NDArray[np.int64]:

@@ -13,6 +13,7 @@ import pandas as pd
 from chaosnb.analysis.columns import NOT_A_TIME, microseconds, ranked
 from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.lists import flat_records
+from chaosnb.analysis.presents import ARRIVAL, newest_us
 from chaosnb.analysis.turns import repeated
 from chaosnb.protocol.iso8601 import duration_parts
 
@@ -48,7 +49,8 @@ def alliance_spells(updates: Frame, *, until: str | pd.Timestamp | None = None) 
     updates : frame
         The table `alliance_update`.
     until : str or pandas.Timestamp, optional
-        Up to when there was something to see. None: up to the newest update.
+        Up to when there was something to see. None: up to the newest update, but for one of a wrong clock, as
+        in `consensus_time`.
 
     Returns
     -------
@@ -78,7 +80,7 @@ def alliance_spells(updates: Frame, *, until: str | pd.Timestamp | None = None) 
     [['a', '03 Feb', 'expired'], ['b', '02 Feb', 'left']]
     """
     rows = standing(updates)
-    until_us = seen_until(rows, until)
+    until_us = seen_until(updates, until)
     spells = _spells(rows, until_us).sort_values(["start_us", "alliance_id", "agent_id"])
     end_us, start_us = (spells[name].to_numpy(np.int64) for name in ("end_us", "start_us"))
     found = {
@@ -133,7 +135,7 @@ def alliance_churn(
     """
     width_us = bucket_us(every_s)
     members = standing(updates)
-    until_us = seen_until(members, until)
+    until_us = seen_until(updates, until)
     spells = _spells(members, until_us)
     start, end = (spells[name].to_numpy(np.int64) // width_us for name in ("start_us", "end_us"))
     over = spells["ended"]
@@ -215,8 +217,16 @@ def standing(updates: Any) -> pd.DataFrame:
     )
 
 
-def seen_until(members: pd.DataFrame, until: str | pd.Timestamp | None) -> int:
+def seen_until(rows: Any, until: str | pd.Timestamp | None, table: str = "alliance_update") -> int:
     """Return up to when there was something to see, in microseconds since 1970; see `alliance_spells`.
+
+    Parameters
+    ----------
+    rows : frame
+        The table, since its newest row counts even if it has no members.
+    until : str or pandas.Timestamp, optional
+    table : str
+        Which one it is.
 
     Raises
     ------
@@ -224,7 +234,7 @@ def seen_until(members: pd.DataFrame, until: str | pd.Timestamp | None) -> int:
         If `until` is no time.
     """
     if until is None:
-        return int(members["start_us"].max()) if len(members) else 0
+        return newest_us(take(rows, table, "timestamp", optional=ARRIVAL))
     moment_us = int(microseconds(pd.Series([until], name="until"))[0])
     if moment_us == NOT_A_TIME:
         raise ValueError(f"until={until!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
