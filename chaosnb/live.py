@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from chaosnb.amounts import check_amounts
 from chaosnb.errors import (
     ChaosnbError,
     CredentialsError,
@@ -24,7 +25,7 @@ from chaosnb.ingest.clocks import Clock
 from chaosnb.ingest.status import Status
 from chaosnb.protocol.events import check_topics
 from chaosnb.pump import Pump
-from chaosnb.runtime import check_amounts, wait_until
+from chaosnb.runtime import wait_until
 from chaosnb.store.dataset import Dataset
 from chaosnb.store.history import History, Moment
 from chaosnb.store.moments import Time, microseconds
@@ -163,7 +164,7 @@ class Stream(Dataset):
         """
         if sum(given is not None for given in (events, seconds, until)) != 1:
             raise ValueError("wait() takes one of events=, seconds= and until=")
-        check_amounts("events=, seconds= and timeout= of wait()", events, seconds, timeout)
+        check_amounts(events=events, seconds=seconds, timeout=timeout)
         if until is not None and not callable(until):
             raise TypeError("until= of wait() is a function of the stream, such as lambda s: s.status.gaps")
         self._check_running()

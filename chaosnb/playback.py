@@ -5,12 +5,14 @@ Forward it plays on in haste; back it plays anew, beside what is shown, until it
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
-from typing import Any, Final, SupportsFloat, SupportsIndex
+from typing import Any, Final, SupportsIndex
 
 import pandas as pd
 
+from chaosnb.amounts import amount
 from chaosnb.errors import ChaosnbError, StreamClosedError
 from chaosnb.ingest.clocks import Clock
 from chaosnb.live import Stream
@@ -31,12 +33,13 @@ _PAUSED: Final = "the replay is paused, so that nothing comes: r.resume() lets i
 
 def check_speed(speed: float | None) -> float | None:
     """Return a speed, or raise a `ValueError` if it is none."""
-    number = isinstance(speed, int | float) and not isinstance(speed, bool)
-    if speed is not None and not (number and 0 < speed < float("inf")):
+    if speed is None:
+        return None
+    if not 0 < amount(speed) < math.inf:
         raise ValueError(
             f"speed is a positive number such as 1 or 10, or None for as fast as can be, not {speed!r}"
         )
-    return speed
+    return amount(speed)
 
 
 class ReplayStream(Stream):
@@ -141,12 +144,10 @@ class ReplayStream(Stream):
             If it is closed, or at its end.
         """
         steps = [value for value in (blocks, batches, seconds) if value is not None]
-        if not all(isinstance(v, SupportsIndex) for v in (blocks, batches) if v is not None) or not (
-            seconds is None or isinstance(seconds, SupportsFloat)
-        ):
-            raise TypeError("blocks= and batches= of step() are whole numbers, seconds= is a number")
-        if len(steps) > 1 or any(not value > 0 for value in steps):
-            raise ValueError("step() takes one of blocks=, batches= and seconds=, which is more than 0")
+        if not all(isinstance(v, SupportsIndex) for v in (blocks, batches) if v is not None):
+            raise TypeError("blocks= and batches= of step() are whole numbers")
+        if len(steps) > 1 or not all(amount(value) > 0 for value in steps):
+            raise ValueError("step() takes one of blocks=, batches= and seconds=, a number above 0")
         self._check_ahead()
         self._tell(self._replay.playhead.hold)
         source, folder = self._replay, self._recording.folder

@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Final, SupportsFloat, TypeVar
+from typing import Any, Final, TypeVar
 
-__all__ = ["LoopThread", "check_amounts", "run", "wait_until"]
+__all__ = ["LoopThread", "run", "wait_until"]
 
 T = TypeVar("T")
 
@@ -102,26 +102,6 @@ def wait_until(happened: Callable[[], bool], wake: threading.Event, timeout_s: f
         wake.wait(left)
         # A busy stream wakes for every batch; looking that often would cost it a tenth of its speed.
         time.sleep(min(_PAUSE_S, left))
-
-
-def check_amounts(what: str, *amounts: float | None) -> None:
-    """Raise unless each of these is None, or a number that is 0 or more; `what` is said of them.
-
-    Raises
-    ------
-    TypeError, ValueError
-
-    Examples
-    --------
-    >>> check_amounts("seconds=", -1)
-    Traceback (most recent call last):
-    ValueError: seconds= must be 0 or more
-    """
-    given = [amount for amount in amounts if amount is not None]
-    if not all(isinstance(amount, SupportsFloat) for amount in given):
-        raise TypeError(f"{what} must be a number")
-    if not all(amount >= 0 for amount in given):
-        raise ValueError(f"{what} must be 0 or more")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -36,17 +36,18 @@ def room(always: str = "", lazily: str = "") -> Room:
     return Room(frozenset(always.split()), frozenset(lazily.split()))
 
 
-PIPELINE = "text errors widths protocol runtime ingest tables store"
+PIPELINE = "text errors amounts widths protocol runtime ingest tables store"
 ROOMS = {
     "text": room(),
     "errors": room("text"),
+    "amounts": room(),
     "widths": room(),
     "protocol": room("text errors"),
     "runtime": room("errors"),
-    "ingest": room("text errors protocol"),
-    "tables": room("text errors widths protocol ingest"),
+    "ingest": room("text errors amounts protocol"),
+    "tables": room("text errors amounts widths protocol ingest"),
     "store": room("text errors protocol ingest tables"),
-    "analysis": room("text errors widths protocol.schema protocol.iso8601"),
+    "analysis": room("text errors amounts widths protocol.schema protocol.iso8601"),
     "figures": room("text errors protocol.schema analysis"),
     "devnet": room("errors protocol"),
     "endpoint": room("errors protocol ingest", lazily="devnet"),

@@ -2,6 +2,7 @@
 
 import threading
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,11 @@ def test_lateness_is_a_time(lateness: Any) -> None:
     with pytest.raises(ValueError, match="lateness is a number of seconds"):
         chaosnb.stream("blocks", url="devnet", lateness=lateness)
     assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize("lateness", [np.int64(3), np.float64(3)])
+def test_a_lateness_that_was_calculated_can_be_recorded(lateness: Any, tmp_path: Path) -> None:
+    """A number of numpy's is a number."""
+    with chaosnb.stream("network", url="devnet", lateness=lateness, record=tmp_path / "run.chaos") as s:
+        s.wait(events=1, timeout=30)
+    assert chaosnb.replay(tmp_path / "run.chaos", quiet=True).network_metrics.equals(s.network_metrics)

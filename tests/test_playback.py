@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -461,14 +462,23 @@ def test_wrong_steps_and_speeds_are_refused(replay: chaosnb.ReplayStream) -> Non
     """With what would be right."""
     replay.seek("2020-01-01")
     assert replay.status.events == 0
-    for wrong in ({"blocks": 0}, {"seconds": -1.0}, {"seconds": float("nan")}, {"blocks": 1, "batches": 1}):
+    for wrong in (
+        {"blocks": 0},
+        {"seconds": -1.0},
+        {"seconds": "3"},
+        {"seconds": float("nan")},
+        {"blocks": 1, "batches": 1},
+    ):
         with pytest.raises(ValueError, match="one of blocks=, batches= and seconds="):
             replay.step(**wrong)  # type: ignore[arg-type]
-    for wrong in ({"blocks": 1.5}, {"batches": "2"}, {"seconds": "3"}):
+    for wrong in ({"blocks": 1.5}, {"batches": "2"}):
         with pytest.raises(TypeError, match=r"of step\(\) are whole numbers"):
             replay.step(**wrong)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="speed is a positive number"):
-        replay.speed = 0
+    for nothing in (0, True, "10", 10**400):
+        with pytest.raises(ValueError, match="speed is a positive number"):
+            replay.speed = nothing  # type: ignore[assignment]
+    replay.speed = np.int64(10)  # type: ignore[assignment]
+    assert replay.speed == 10
 
 
 def test_a_moment_before_all_messages_is_simulated_as_well(tmp_path: Path) -> None:

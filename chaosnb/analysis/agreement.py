@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.amounts import amount
+from chaosnb.amounts import amount
 from chaosnb.analysis.frames import Frame, Lazy, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.turns import first

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.amounts import amount
+from chaosnb.amounts import amount
 from chaosnb.widths import round_width
 
 __all__ = ["SECOND_US", "Floats", "Integers", "frame_of", "grid_of", "hide_edges", "span", "sums"]

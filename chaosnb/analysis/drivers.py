@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.amounts import amount
+from chaosnb.amounts import amount
 from chaosnb.analysis.blocs import allied_at
 from chaosnb.analysis.columns import texts
 from chaosnb.analysis.frames import Frame, coded, fetch, give, take

@@ -15,7 +15,7 @@ import narwhals.stable.v2 as nw
 import pandas as pd
 import pyarrow as pa
 
-from chaosnb.analysis.amounts import amount
+from chaosnb.amounts import amount
 from chaosnb.analysis.columns import check_columns, kind_needed, not_lists, not_numbers
 from chaosnb.analysis.natives import (
     LISTS,

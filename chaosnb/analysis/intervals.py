@@ -9,7 +9,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 
-from chaosnb.analysis.amounts import amount
+from chaosnb.amounts import amount
 
 __all__ = ["difference_interval", "quantile", "wilson_bounds", "wilson_interval"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.amounts import amount
+from chaosnb.amounts import amount
 from chaosnb.analysis.columns import codes, ranked
 from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import wilson_interval

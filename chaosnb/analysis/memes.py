@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chaosnb.analysis.amounts import amount
+from chaosnb.amounts import amount
 from chaosnb.analysis.columns import codes
 from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.intervals import quantile

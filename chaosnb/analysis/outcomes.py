@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import narwhals.stable.v2 as nw
 
-from chaosnb.analysis.amounts import amount
+from chaosnb.amounts import amount
 from chaosnb.analysis.ballots import counted_votes
 from chaosnb.analysis.frames import Frame, Lazy, fetch, flag, give
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.amounts import amount
+from chaosnb.amounts import amount
 from chaosnb.analysis.columns import texts
 from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.intervals import quantile

@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from chaosnb.amounts import amount
+
 __all__ = ["EventClock", "check_lateness"]
 
 _LONGEST_S: Final = 1e9
@@ -21,19 +23,18 @@ _NEVER_US: Final = -(2**62)
 
 
 def check_lateness(lateness_s: float) -> float:
-    """Return the lateness, which is a number of seconds.
+    """Return the lateness in seconds as a plain number, which can be recorded.
 
     Raises
     ------
     ValueError
         If it is not, or negative.
     """
-    number = isinstance(lateness_s, int | float) and not isinstance(lateness_s, bool)
-    if not (number and 0 <= lateness_s < _LONGEST_S):
+    if not 0 <= amount(lateness_s) < _LONGEST_S:
         raise ValueError(
             f"lateness is a number of seconds such as 2.0, not negative and below 1e9, not {lateness_s!r}"
         )
-    return lateness_s
+    return amount(lateness_s)
 
 
 class EventClock:

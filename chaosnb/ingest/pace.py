@@ -9,6 +9,8 @@ import math
 from collections import deque
 from typing import Final
 
+from chaosnb.amounts import amount
+
 __all__ = ["SendPace", "Silence"]
 
 _SLOT_S: Final = 10.0
@@ -95,8 +97,7 @@ class Silence:
     """
 
     def __init__(self, stale_after_s: float | None = None) -> None:
-        number = isinstance(stale_after_s, int | float) and not isinstance(stale_after_s, bool)
-        if stale_after_s is not None and not (number and stale_after_s > 0):
+        if stale_after_s is not None and not amount(stale_after_s) > 0:
             raise ValueError(
                 "stale_after must be a positive number of seconds, or None to learn it from the feed, "
                 f"not {stale_after_s!r}"

@@ -185,8 +185,8 @@ class Session:
         self._set_topics(check_topics(topics))
         self._identity = identity
         self._recent = RecentEvents()
-        self._clock = EventClock(round(check_lateness(lateness_s) * 1_000_000))
-        self.lateness_s: Final = lateness_s
+        self.lateness_s: Final = check_lateness(lateness_s)
+        self._clock = EventClock(round(self.lateness_s * 1_000_000))
         self._seq = 0
         self.connection_id: str | None = None
         self.simulated = False

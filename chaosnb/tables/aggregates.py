@@ -6,15 +6,17 @@ from parts (`merge`) or in another order gives the same values.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, Protocol, SupportsFloat
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from chaosnb.amounts import amount
 from chaosnb.ingest.session import Batch, Rows, join_rows
 from chaosnb.protocol.schema import TABLES, field_reader
 from chaosnb.tables.activity import ACTIVITY, batch_of_frame
@@ -331,9 +333,7 @@ class Aggregates:
 
 def _check_numbers(**settings: float | None) -> None:
     for name, value in settings.items():
-        # First what it nearly always is: each frame of a plot asks, and to ask for a protocol takes long.
-        is_number = value is None or isinstance(value, (int, float, SupportsFloat))
-        if not (is_number and 0 <= (value or 0) < float("inf")):
+        if value is not None and not 0 <= amount(value) < math.inf:
             raise ValueError(f"{name}={value!r} is not possible: choose a number such as 600, or None")
 
 
