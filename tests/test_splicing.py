@@ -296,6 +296,12 @@ def test_a_recording_is_exported_on_the_command_line(
     with pytest.raises(SystemExit):
         main(["export", str(runs[0]), "-o", str(tmp_path / "none"), "--end", "1960-01-01"])
     assert "is before all that is recorded" in capsys.readouterr().err
+    quiet = ["--start", "1970-01-01T00:00:03.2Z", "--end", "1970-01-01T00:00:03.8Z"]
+    with pytest.raises(SystemExit):
+        main(["export", str(record(tmp_path / "run.chaos", 1, 9)), "-o", str(tmp_path / "none"), *quiet])
+    assert (
+        "nothing arrived in that span; `python -m chaosnb info` says when it did" in capsys.readouterr().err
+    )
     assert not (tmp_path / "none").exists()
     main(["export", str(runs[0]), "-o", str(folder), "--quiet"])
     assert capsys.readouterr() == ("", "")

@@ -13,7 +13,6 @@ import pandas as pd
 from chaosnb.ingest.clocks import Clock
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.store.dataset import Dataset
-from chaosnb.store.journal import JournalReader
 from chaosnb.store.moments import Time, microseconds
 from chaosnb.store.places import Place, Start, place_of_height, place_of_time, start_of
 from chaosnb.store.replay import Replay
@@ -137,13 +136,13 @@ class History:
     def _end(self) -> Place | None:
         if self._end_ns is None:
             return None
-        end, first = place_of_time(self.folder, self._end_ns), next(JournalReader(self.folder).read())
-        if self._end_ns <= first.at_ns:
+        end = start_of(self.folder, at_ns=self._end_ns)
+        if self._end_ns <= end.first_ns:  # no segment began before it
             raise ValueError(
                 f"end={_text(self._end_ns)} is before all that is recorded in {self.folder.name}, which "
-                f"begins at {_text(first.at_ns)}"
+                f"begins at {_text(end.first_ns)}"
             )
-        return end
+        return end.place
 
     def _within(self, place: Place) -> Place:
         return place if self._end is None else min(place, self._end)

@@ -45,11 +45,12 @@ class Place(NamedTuple):
 class Start(NamedTuple):
     """Where something begins in a recording, and how things stood there.
 
-    `segment` is the one with which to begin to read, `opened` has the topics of then. `last_ns` is the last
-    arrival where it is behind everything, else None.
+    `segment` is the one with which to begin to read, whose first record was written at `first_ns`; `opened`
+    has the topics of then. `last_ns` is the last arrival where it is behind everything, else None.
     """
 
     segment: int
+    first_ns: int
     place: Place
     opened: Opened
     state: State = "connecting"
@@ -71,8 +72,8 @@ def start_of(folder: Path, *, at_ns: int | None = None, record: int | None = Non
     segment, first, opened = _segment(folder, at_ns, record)
     state: State = "connecting"
     if at_ns is None and record is None:
-        return Start(segment, Place(first), opened)
-    place, last_ns = Place(first), opened.at_ns
+        return Start(segment, first.at_ns, Place(first.number), opened)
+    place, last_ns = Place(first.number), opened.at_ns
     for each in JournalReader(folder, first=segment).read():
         note = None if each.kind == "f" else decode_note(each)
         reached = Place(each.number) if record is not None and each.number >= record else None
@@ -85,7 +86,7 @@ def start_of(folder: Path, *, at_ns: int | None = None, record: int | None = Non
         if reached is not None:
             if record is not None and isinstance(note, Opened):
                 opened = note
-            return Start(segment, reached, opened, state)
+            return Start(segment, first.at_ns, reached, opened, state)
         place = Place(each.number + 1)
         match note:
             case Opened():
@@ -96,7 +97,7 @@ def start_of(folder: Path, *, at_ns: int | None = None, record: int | None = Non
                 opened = msgspec.structs.replace(opened, simulated=True)
             case Incident():
                 state = note.state
-    return Start(segment, place, opened, state, last_ns)
+    return Start(segment, first.at_ns, place, opened, state, last_ns)
 
 
 def is_simulated(folder: Path) -> bool:
@@ -154,9 +155,9 @@ def place_after_batches(folder: Path, segment: int, since: Place, batches: int) 
 _END: Final = Place(2**62)
 
 
-def _segment(folder: Path, at_ns: int | None, record: int | None) -> tuple[int, int, Opened]:
+def _segment(folder: Path, at_ns: int | None, record: int | None) -> tuple[int, Record, Opened]:
     """Return the last segment that begins before a moment, or a record; its first record and its head."""
-    found: tuple[int, int, Opened] | None = None
+    found: tuple[int, Record, Opened] | None = None
     for number in segments(folder):
         reader = JournalReader(folder, first=number)
         first: Record | None = next(reader.read(), None)
@@ -167,7 +168,7 @@ def _segment(folder: Path, at_ns: int | None, record: int | None) -> tuple[int, 
         later = later or (at_ns is not None and first.at_ns >= at_ns) or (at_ns is None and record is None)
         if found is not None and later:
             break
-        found = number, first.number, reader.head.opened
+        found = number, first, reader.head.opened
     if found is None:
         JournalReader(folder)
         raise RecordingError(str(folder), "nothing has been recorded there yet")
