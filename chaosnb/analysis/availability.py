@@ -120,10 +120,13 @@ def absences(statuses: Frame, *, until: str | pd.Timestamp | None = None) -> Fra
     [['a', 'inactive', 'why', 20.0, 25.0, 1, 5.0]]
     """
     rows, told = _spells(statuses, until, "reason", "expected_duration_s")
-    rows = rows[(rows["status"] != "active").to_numpy(bool)].drop(columns="end_us")
-    rows = rows.iloc[np.lexsort((rows["agent_id"].cat.codes.to_numpy(), rows["t_us"].to_numpy()))]
-    told = told.iloc[rows.index.to_numpy()]
-    expected, over = told["expected_duration_s"].astype("float64"), rows["over"].to_numpy(bool)
+    away = np.flatnonzero(rows["status"] != "active")
+    agents, times = rows["agent_id"].cat.codes.to_numpy(), rows["t_us"].to_numpy()
+    by_time = np.lexsort([agents[away], times[away]])
+    rows = rows.drop(columns="end_us").iloc[away[by_time]]
+    place = rows.index.to_numpy()
+    expected = told["expected_duration_s"].iloc[place].astype("float64")
+    over = rows["over"].to_numpy(bool)
     found = {
         "time": rows["t_us"],
         # From the labels themselves: pandas would make a Python string for each row.
@@ -131,7 +134,7 @@ def absences(statuses: Frame, *, until: str | pd.Timestamp | None = None) -> Fra
             name: rows[name].cat.categories.take(rows[name].cat.codes.to_numpy())
             for name in ("agent_id", "status")
         },
-        "reason": told["reason"].astype("str"),
+        "reason": _labels_at(told["reason"], place),
         "expected_s": expected,
         "lasted_s": rows["lasts_s"],
         "over": over.astype(np.int64),
@@ -229,6 +232,13 @@ def participation_by_status(votes: Frame, statuses: Frame, *, confidence: float 
     return give(table.sort_values(["chances", "status"], ascending=[False, True]), votes)
 
 
+def _labels_at(column: pd.Series, place: Integers) -> Any:
+    """Return the text of these rows, by its labels: to take of a column itself, Arrow joins all its parts."""
+    code, labels = codes(column)
+    known: Any = pd.Index(labels, dtype="str")
+    return known.insert(len(known), None).take(code[place])
+
+
 def _spells(
     statuses: Any, until: str | pd.Timestamp | None, *names: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -240,18 +250,26 @@ def _spells(
     wanted = ("timestamp", "agent_id", "status", *names)
     table = fetch(take(statuses, "agent_status", *wanted, optional=["seq"]))
     times = [table[name].to_numpy() for name in ("seq", "t_us") if name in table.columns]
-    rows = table[["agent_id", "status", "t_us"]].copy(deep=False)
-    for name in ("agent_id", "status"):
-        labels, place = ranked(rows[name])
-        narrow = place.astype(np.min_scalar_type(-len(labels) - 1))
-        rows[name] = pd.Categorical.from_codes(narrow, categories=pd.Index(labels, dtype="str"))
-    rows = rows.iloc[np.lexsort([*times, rows["agent_id"].cat.codes.to_numpy()])]
+    named = {name: _few(table[name]) for name in ("agent_id", "status")}
+    order = np.lexsort([*times, named["agent_id"].codes])
+    agents, start = named["agent_id"].codes[order], table["t_us"].to_numpy(np.int64)[order]
     last = seen_until(statuses, until, "agent_status")
-    agents, start = rows["agent_id"].cat.codes.to_numpy(), rows["t_us"].to_numpy(np.int64)
     end = np.append(start[1:], _FOREVER_US)[: len(start)]
     end[:-1][agents[1:] != agents[:-1]] = _FOREVER_US
-    lasts_us = np.minimum(end, last)
-    lasts_us -= start
-    np.maximum(lasts_us, 0, out=lasts_us)
-    rows = rows.assign(end_us=end, over=end <= last, lasts_s=lasts_us / 1e6)
-    return rows, table[[*names]]
+    lasts_s = np.minimum(end, last)
+    lasts_s -= start
+    found: dict[str, Any] = {
+        **{name: labels[order] for name, labels in named.items()},
+        "t_us": start,
+        "end_us": end,
+        "over": end <= last,
+        "lasts_s": np.maximum(lasts_s, 0, out=lasts_s) / 1e6,
+    }
+    return pd.DataFrame(found, index=order, copy=False), table[[*names]]
+
+
+def _few(column: pd.Series) -> pd.Categorical:
+    """Return text as categories in order of their names, all of them used."""
+    labels, place = ranked(column)
+    narrow = place.astype(np.min_scalar_type(-len(labels) - 1))
+    return pd.Categorical.from_codes(narrow, categories=pd.Index(labels, dtype="str"))
