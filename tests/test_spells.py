@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -101,6 +102,26 @@ def test_a_clock_that_is_far_off_ends_no_alliance() -> None:
     assert {*found["ended"]} == {"open"}
     assert found["lasted_s"].max() == 660.0
     assert {*analysis.alliance_spells(frame)["ended"]} == {"expired", "open"}
+
+
+MOMENTS = st.datetimes(pd.Timestamp("1900-01-01"), pd.Timestamp("2200-12-31"))
+LENGTHS = st.tuples(st.integers(0, 30), st.integers(0, 40), st.integers(0, 10**11))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(MOMENTS, LENGTHS), min_size=1, max_size=6))
+def test_calendar_durations_end_when_pandas_says(cases: list[tuple[datetime, tuple[int, int, int]]]) -> None:
+    """Each in a table of many, whatever the day of the month, with days and seconds after the months."""
+    named, ends = [], {}
+    for place, (start, (months, days, micro)) in enumerate(cases):
+        written = f"P{months}M{days}DT{micro // 10**6}.{micro % 10**6:06}S"
+        named.append((start.isoformat(), f"u{place}", "a", written))
+        begun = pd.Timestamp(start, tz="UTC")
+        ends[f"u{place}"] = (
+            begun + pd.DateOffset(months=months) + pd.Timedelta(days * 86400 * 10**6 + micro, "us")
+        )
+    found = analysis.alliance_spells(updates(*named), until="2900-01-01")
+    assert dict(zip(found["alliance_id"], found["end"], strict=True)) == ends
 
 
 def test_churn_counts_who_comes_and_goes() -> None:

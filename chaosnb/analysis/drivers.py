@@ -12,7 +12,7 @@ import pandas as pd
 
 from chaosnb.amounts import amount
 from chaosnb.analysis.blocs import allied_at
-from chaosnb.analysis.columns import texts
+from chaosnb.analysis.columns import ordered, texts
 from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.analysis.meme_votes import fresh_at
@@ -271,8 +271,8 @@ def _ballots(votes: Any, most_votes: int) -> tuple[pd.DataFrame, list[str] | Non
         rows.group_by("block_hash")
         .agg(nw.col("t_us").min().alias("begin"), nw.len().alias("votes"))
         .with_columns(nw.col("block_hash").cast(nw.String()))
-        .sort("begin", "block_hash")
     )
+    counted = ordered(counted, "begin", "block_hash")
     total = int(counted["votes"].sum())
     if total > most_votes:
         kept = max(2, int(len(counted) * most_votes / total))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -33,8 +31,10 @@ FOREVER_US: Final = np.iinfo(np.int64).max
 
 _WHO: Final = ["alliance_id", "agent_id", "role"]
 _ENDS: Final = ["left", "expired", "open"]
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY_US: Final = 86_400_000_000
+_FIRST, _AFTER = np.datetime64("0001"), np.datetime64("10000")  # between them are the years of a calendar
+_NO_CALENDAR: Final = 120_000
+_NO_TIME_S: Final = 1e12
 
 
 def alliance_spells(updates: Frame, *, until: str | pd.Timestamp | None = None) -> Frame:
@@ -267,9 +267,11 @@ def expiries(start_us: Integers, durations: npt.NDArray[np.object_], which: Inte
     expires = np.round(seconds, out=seconds).astype(np.int64)
     expires += start_us
     expires[never] = FOREVER_US
-    for place in np.flatnonzero(by_calendar).tolist():
-        months, rest = parts[which[place]]
-        expires[place] = _months_later(int(start_us[place]), months or 0, rest)
+    if by_calendar.any():
+        # More months than any calendar has are as good as any other number of them.
+        months = np.array([min(max(count or 0, -_NO_CALENDAR), _NO_CALENDAR) for count, _ in parts])
+        rest = np.array([seconds for _, seconds in parts])[which[by_calendar]]
+        expires[by_calendar] = _months_later(start_us[by_calendar], months[which[by_calendar]], rest)
     return np.asarray(np.maximum(expires, start_us, out=expires))
 
 
@@ -298,15 +300,24 @@ def _spells(members: pd.DataFrame, until_us: int) -> pd.DataFrame:
     return spells
 
 
-def _months_later(start_us: int, months: int, seconds: float) -> int:
-    try:
-        start = _EPOCH + start_us * _MICROSECOND
-        years, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-        day = min(start.day, monthrange(years, month + 1)[1])
-        moment = start.replace(year=years, month=month + 1, day=day) + timedelta(seconds=seconds)
-    except (ValueError, OverflowError):
-        return int(FOREVER_US)  # a year that no calendar has
-    return (moment - _EPOCH) // _MICROSECOND
+def _months_later(start_us: Integers, months: Integers, seconds: npt.NDArray[np.float64]) -> Integers:
+    """Return these times so much later; a month has no day after its last one."""
+    begun = start_us.view("datetime64[us]").astype("datetime64[M]")
+    since_us = start_us - _since_1970(begun)
+    month: Any = begun + months
+    last_us = _since_1970(month + 1) - _since_1970(month) - _DAY_US
+    whole = np.clip(np.floor(seconds), -_NO_TIME_S, _NO_TIME_S)
+    later = _since_1970(month) + np.minimum(since_us // _DAY_US * _DAY_US, last_us) + since_us % _DAY_US
+    with np.errstate(invalid="ignore"):
+        later += whole.astype(np.int64) * 1_000_000 + np.rint((seconds - whole) * 1e6).astype(np.int64)
+    known = np.ones(len(later), bool)
+    for moment in (start_us.view("datetime64[us]"), month, later.view("datetime64[us]")):
+        known &= (moment >= _FIRST) & (moment < _AFTER)
+    return np.where(known, later, FOREVER_US)
+
+
+def _since_1970(months: npt.NDArray[Any]) -> Integers:
+    return months.astype("datetime64[us]").astype(np.int64)
 
 
 def _times(epoch_us: Integers) -> pd.DatetimeIndex:
