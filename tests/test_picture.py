@@ -154,6 +154,17 @@ def test_marks_have_no_line_and_intervals_reach_around_them() -> None:
     assert right - dots[0][0] == pytest.approx(2 * (dots[0][0] - left), abs=2)
 
 
+def test_marks_with_a_rim_are_seen_on_any_ground() -> None:
+    """Black ones too, over bars as on a dark page."""
+    rimmed = {"color": "black", "line": {"color": "white", "width": 1}}
+    svg = drawn(line([1, 2], [0, 1], mode="markers", marker=rimmed))
+    found = svg.findall(f".//{SVG}path[@stroke-linecap]")
+    assert [(path.get("stroke"), path.get("stroke-width")) for path in found] == [
+        ("white", "100"),
+        ("black", "70"),
+    ]
+
+
 def test_what_is_no_line_is_named_and_left_out() -> None:
     """A title says what is missing."""
     svg = drawn({"type": "heatmap", "z": [[1]]}, title={"text": "A map"})

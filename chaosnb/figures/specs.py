@@ -43,7 +43,7 @@ Look = tuple[str, str]
 
 _BLUE, _ORANGE, _GREEN, _, _SKY, _RED, _GREY = PALETTE
 _BAND: Final = "rgba(86, 180, 233, 0.35)"
-_SPREAD: Final = "rgba(0, 114, 178, 0.3)"
+_SPREAD: Final = "rgba(58, 123, 213, 0.3)"
 _LONE_STEP_MS: Final = 1000.0
 _STAYING: Final = 1.5
 _KEPT: Final = 2_000
@@ -238,8 +238,8 @@ def looks_of(spec: Spec) -> dict[str, Look]:
 
     Examples
     --------
-    >>> looks_of({"data": [{"uid": "a", "line": {"color": "#0072B2", "dash": "dot"}}, {"name": "b"}]})
-    {'a': ('#0072B2', 'dot')}
+    >>> looks_of({"data": [{"uid": "a", "line": {"color": "#3A7BD5", "dash": "dot"}}, {"name": "b"}]})
+    {'a': ('#3A7BD5', 'dot')}
     """
     lines = [trace for trace in spec["data"] if "uid" in trace]
     return {trace["uid"]: (trace["line"]["color"], trace["line"]["dash"]) for trace in lines}
@@ -306,7 +306,7 @@ def lag(frame: Columns, gaps: pd.DataFrame | None = None) -> Spec:
     """
     x, low, high = milliseconds(frame), floats(frame, "low"), floats(frame, "high")
     spread = band(x, low, high, "5 % to 95 %", _SPREAD, "s")
-    layout = time_layout("Lag", "arrival − event time (s)", empty=not len(x))
+    layout = time_layout("Delivery lag", "arrival − event time (s)", empty=not len(x))
     layout["yaxis"]["rangemode"] = "tozero"
     return mark_gaps(
         {"data": [*spread, line(x, frame["median"], "median", _BLUE, "%{y:.3~g} s")], "layout": layout}, gaps

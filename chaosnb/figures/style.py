@@ -45,9 +45,9 @@ Floats = NDArray[np.float64]
 Columns = pd.DataFrame | Mapping[str, NDArray[Any]]
 """What holds the values by name; arrays of times are taken for UTC."""
 
-PALETTE: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart, without their yellow, lost on white,
-and with grey instead of their black."""
+PALETTE: Final = ("#3A7BD5", "#D68000", "#2E9E6A", "#CC79A7", "#129FC8", "#C84A10", "#757575")
+"""Okabe and Ito's hues, which colour-blind readers can tell apart, each as light as it takes to stand out
+from white and from a dark page by 3 to 1 or more; grey instead of their black, and none of their yellow."""
 
 DASHES: Final = ("solid", "dot", "dash", "dashdot")
 ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;", "$": "&#36;"})

@@ -96,15 +96,14 @@ function colours(box) {
   const style = getComputedStyle(box);
   const variable = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
   const [ink, grid] = [variable("--jp-ui-font-color1", style.color), variable("--jp-border-color2", "rgba(128,128,128,0.35)")];
-  const dark = document.body.dataset.jpThemeLight === "false";
-  return { ink, grid, ground: variable("--jp-layout-color1", "rgba(128,128,128,0.1)"), dark };
+  return { ink, grid, ground: variable("--jp-layout-color1", "rgba(128,128,128,0.1)") };
 }
 
 function themed(layout, { ink, grid, ground }, { width, height }) {
   layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
   layout.font = { ...layout.font, color: ink };
   layout.hoverlabel = { ...layout.hoverlabel, bgcolor: ground, bordercolor: grid, font: { color: ink } };
-  layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: grid, activecolor: ink, ...layout.modebar };
+  layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: "#808080", activecolor: ink, ...layout.modebar };
   for (const key of new Set([...Object.keys(layout).filter((k) => /^[xy]axis\d*$/.test(k)), "xaxis", "yaxis"]))
     layout[key] = { gridcolor: grid, linecolor: grid, zerolinecolor: grid, ...layout[key] };
   return { ...layout, autosize: false, width, height };
@@ -200,8 +199,6 @@ function show(model, state, el) {
     try {
       const [{ layout }, ...data] = state.parts.map((part) => filled(part.spec, part.arrays));
       look ??= colours(box);
-      // A line over steps, which the dark ground makes dark too.
-      if (look.dark) for (const { yaxis, line } of data) if (yaxis === "y2" && line) line.color = "#8fd0ff";
       // Given again, it would be compared by having the browser lay out the page.
       const config = box.data ? undefined : CONFIG;
       await state.lib.plotly.react(box, data, themed(layout, look, room), config);

@@ -182,14 +182,26 @@ class _Trace:
         if "markers" in mode:
             dots = "".join(f"M{a} {b}h0" for a, b in np.rint(at[known] * 10).astype(np.int64).tolist())
             size = 40 if "lines" in mode else 70
-            how = f'stroke-width="{size}" stroke-linecap="round"'
-            parts.append(f'<path {_paint("stroke", self.color)} {how} d="{dots}"/>')
+            parts += [
+                f'<path {_paint("stroke", color)} stroke-width="{width}" stroke-linecap="round" d="{dots}"/>'
+                for color, width in self._rings(size)
+            ]
         if reach := self.look.get("error_x"):
             ends = (self.x - _numbers_of(reach["arrayminus"]), self.x + _numbers_of(reach["array"]))
             spans = [np.column_stack([x(end), y(self.y)]) for end in ends]
             path = "".join(_path(np.stack(pair)) for pair in zip(*spans, strict=True))
             parts.append(f'<path {_paint("stroke", self.color)} stroke-width="20" d="{path}"/>')
         return parts
+
+    def _rings(self, size: int) -> list[tuple[str, int]]:
+        mark = self.look.get("marker", {})
+        rim = mark.get("line", {}).get("color")
+        # With a rim it needs no ground to stand out from, whatever its colour.
+        return (
+            [(self.color, size)]
+            if rim is None
+            else [(str(rim), size + 30), (str(mark.get("color", _INK)), size)]
+        )
 
     def _bars(self, x: Axis, y: Axis) -> list[str]:
         colors = self.look.get("marker", {}).get("color", _INK)

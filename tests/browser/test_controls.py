@@ -119,6 +119,9 @@ def test_every_control_is_reached_and_worked_by_keyboard(book: Notebook) -> None
     for name in ("Show all", "Export as", "to", "Export"):
         assert name in names
     assert [found["name"] for found in reached if not found["seen"]] == []
+    # The tools of a plot are otherwise shown to the mouse alone.
+    page.locator(".chaosnb-plot .modebar-btn").first.focus()
+    wait(book, "() => getComputedStyle(document.activeElement.closest('.modebar')).opacity === '1'")
     box = page.get_by_label("memes")
     for checked in (True, False):
         box.focus()
@@ -152,7 +155,12 @@ def test_where_the_page_may_not_fill_the_screen_it_fills_the_window(book: Notebo
 def test_printed_it_is_black_on_white_without_controls(book: Notebook) -> None:
     """Also in the dark theme."""
     book.dark()
+    rate = "getComputedStyle([...document.querySelectorAll('.chaosnb-plot .xy2 path.js-line')].at(-1)).stroke"
+    assert book.page.evaluate(rate) == "rgb(143, 208, 255)"
     book.page.emulate_media(media="print")
+    assert book.page.evaluate(rate) == "rgb(58, 123, 213)"
+    grid = "getComputedStyle(document.querySelector('.chaosnb-plot .gridlayer path')).stroke"
+    assert book.page.evaluate(grid) == "rgb(221, 221, 221)"
     assert not book.page.get_by_role("button", name="Pause").is_visible()
     fill = "text => getComputedStyle(text).fill === 'rgb(0, 0, 0)'"
     assert book.page.evaluate(f"() => [...document.querySelectorAll('.chaosnb-plot svg text')].every({fill})")
