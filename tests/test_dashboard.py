@@ -161,7 +161,7 @@ def test_it_shows_four_plots_and_the_state_at_once(stream: FakeStream) -> None:
         "simulated",
         "5 events",
         "12.5 events/s",
-        "lag 0.25 s",
+        "processing lag 0.25 s",
         "gaps 1",
         "rejects 2",
         "3.4 MB",
@@ -222,12 +222,14 @@ def test_pause_holds_the_plots_but_not_the_state(stream: FakeStream) -> None:
     dashboard = Dashboard(stream, fps=10)
     dashboard.controls.pause.value = True
     assert dashboard.paused
+    until(lambda: "plots paused" in dashboard.controls.status.value, timeout_s=0.7)
     time.sleep(0.3)
     stream.seconds = 9
     until(lambda: "9 events" in dashboard.controls.status.value)
     assert [points(live) for live in dashboard.plots.values()] == [5] * 4
     dashboard.paused = False
     until(lambda: [points(live) for live in dashboard.plots.values()] == [9] * 4)
+    until(lambda: "paused" not in dashboard.controls.status.value)
     dashboard.close()
 
 

@@ -15,7 +15,7 @@ import pytest
 import chaosnb
 from chaosnb import figures
 from chaosnb.figures import FIGURES, PALETTE, label, mark_gaps
-from chaosnb.figures.specs import decisions, looks_of, reputation, sentiment, tps
+from chaosnb.figures.specs import decisions, event_rate, looks_of, reputation, sentiment, tps
 from chaosnb.ingest.gaps import Gap
 from chaosnb.protocol.schema import TABLES
 from chaosnb.tables.ledgers import gap_frame
@@ -416,6 +416,13 @@ def test_a_figure_is_not_changed_by_shading_it() -> None:
     mark_gaps(spec, gap_frame([gap(2, 3)]))
     assert "shapes" not in spec["layout"]
     assert "annotations" not in spec["layout"]
+
+
+def test_the_names_of_gaps_have_room_beside_the_title() -> None:
+    """A legend above the plot takes a second row with them; one at its side needs none."""
+    for draw, more in ((tps, 19), (event_rate, 0)):
+        plain, marked = draw(counts("tps", 10)), draw(counts("tps", 10), gap_frame([gap(1, 4)]))
+        assert marked["layout"]["margin"]["t"] - plain["layout"]["margin"]["t"] == more
 
 
 def test_certain_and_possible_gaps_differ_in_more_than_colour_and_say_what_is_missing() -> None:

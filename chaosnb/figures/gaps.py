@@ -14,6 +14,7 @@ __all__ = ["mark_gaps"]
 _MARKED_GAPS: Final = 50
 _NAMED_HEIGHTS: Final = 5
 _BEYOND: Final = 0.03
+_ROW_PX: Final = 19
 # By certainty: fill, edge, mark and name in the legend. Greys, which no trace but "other" has.
 _LOOKS: Final = {
     "certain": (
@@ -82,9 +83,14 @@ def mark_gaps(spec: Spec, gaps: pd.DataFrame | None) -> Spec:
                 "font": {"size": 9, "color": edge["color"]},
             }
         )
-    layout = spec["layout"]
-    notes = [*layout.get("annotations", []), *marks]
-    return {**spec, "layout": {**layout, "shapes": shapes, "annotations": notes}} if shapes else spec
+    if not shapes:
+        return spec
+    layout = {**spec["layout"], "shapes": shapes}
+    layout["annotations"] = [*layout.get("annotations", []), *marks]
+    if layout.get("legend", {}).get("orientation") == "h":
+        # With the gaps' names it takes a second row, which would run into the title.
+        layout["margin"] = {**layout["margin"], "t": layout["margin"]["t"] + _ROW_PX}
+    return {**spec, "layout": layout}
 
 
 def _gap_text(gap: Any) -> str:

@@ -222,7 +222,8 @@ class Dashboard:
             self._status_at = now
             status = self._stream.status
             self._ended = status.state == "ended"
-            self.controls.status.value = status_html(status)
+            held = " &nbsp;·&nbsp; <b>plots paused</b>" if self.paused else ""
+            self.controls.status.value = status_html(status) + held
             self._errands.show_topics()
             # To ask for them costs more than all else here.
             if status.gaps or len(self._gaps):
@@ -338,6 +339,8 @@ class Dashboard:
     def _changed(self) -> None:
         if self.controls.chosen_plots != tuple(self.plots):
             self._choose_plots()
+        # A pause is said at once.
+        self._status_at = -float("inf")
         self._writer.wake()
 
     def _start_export(self) -> None:

@@ -132,7 +132,7 @@ def problem_html(text: str) -> str:
 
 def _figures(status: Status) -> list[str]:
     certain = f" ({status.certain_gaps:,} certain)" if status.certain_gaps else ""
-    lag = [] if status.lag_s is None else [f"lag {status.lag_s:.2f} s"]
+    lag = [] if status.lag_s is None else [f"processing lag {status.lag_s:.2f} s"]
     # Less is in the time that events take on their way.
     ahead = status.skew_s is not None and abs(status.skew_s) >= _SKEW_SHOWN_S
     skew = [f"node's clock {status.skew_s:+.1f} s"] if ahead else []
