@@ -11,7 +11,6 @@ from msgspec import Struct
 from chaosnb.text import did_you_mean
 
 __all__ = [
-    "ERROR_CODES",
     "EVENT_TYPES",
     "KNOWN_VALUES",
     "PERSONALITIES",
@@ -237,14 +236,6 @@ PERSONALITIES: Final = (
     "rational",
     "emotional",
     "strategic",
-)
-
-ERROR_CODES: Final = (
-    "INVALID_SIGNATURE",
-    "INVALID_AGENT",
-    "RATE_LIMITED",
-    "INVALID_REQUEST",
-    "NETWORK_ERROR",
 )
 
 # The field of each event whose values the protocol lists; any other value is kept and counted as drift.

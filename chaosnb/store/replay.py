@@ -67,8 +67,6 @@ class Replay(Link):
         How it moves on.
     place : Place
         Behind what was read last.
-    caught_up : bool
-        Whether all that was recorded so far has been read.
     failure : RecordingError or None
         Why it could not be read on.
 
@@ -116,7 +114,6 @@ class Replay(Link):
         self.playhead: Final = Playhead(speed=speed, clock=self._clock, until=until)
         self.place = self._start.place
         self.following: Final = following
-        self.caught_up = False
         self.failure: RecordingError | None = None
 
     @property
@@ -237,7 +234,6 @@ class Replay(Link):
                         turn_ends_s = time.monotonic() + _TURN_S
                 if self._gathered:
                     yield self._feed_gathered()
-                self.caught_up = True
                 self._loaded.set()
                 if not self.following:
                     break
