@@ -96,6 +96,15 @@ def test_the_page_needs_nothing_else_and_holds_plotly_once(tmp_path: Path) -> No
     assert all(attributes.get("rel") for tag, attributes in page.elements if tag == "a")
 
 
+def test_it_can_be_printed(tmp_path: Path) -> None:
+    """There are margins, headings stay with what they head, and a table's own is repeated on each sheet."""
+    page = Page(chaosnb.report(Held(log()), tmp_path / "report.html"))
+    _, _, printed = page.source.partition("@page { margin: 12mm; }\n@media print {")
+    assert "h2, h3 { break-after: avoid; }" in printed[:300]
+    tags = [tag for tag, _ in page.elements]
+    assert 0 < tags.count("table") == tags.count("thead") == tags.count("tbody")
+
+
 def test_text_of_agents_is_only_text(tmp_path: Path) -> None:
     """In tables, cards, figures and the page's own words: the page has no element that is not ours."""
     hostile = [_hostile(event) for event in log(40)]

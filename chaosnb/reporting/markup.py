@@ -56,7 +56,7 @@ def table(frame: pd.DataFrame) -> str:
         rows.append("<tr>" + "".join(f"<td{mark}>{_cell(value)}</td>" for value, mark in row) + "</tr>")
     more = len(frame) - _MOST_ROWS
     rest = note(f"and {more:,} more") if more > 0 else ""
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>{rest}"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{rest}"
 
 
 def note(text: str) -> str:

@@ -36,7 +36,9 @@ p.note {{ color: #444; font-size: 13px; margin: .2rem 0 .6rem; }}
 .bad {{ border-left: 4px solid #D55E00; padding-left: .7rem; }}
 .good {{ border-left: 4px solid #009E73; padding-left: .7rem; }}
 figure {{ margin: 0 0 1rem; break-inside: avoid; }}
-@media print {{ body {{ margin: 0; max-width: none; }} h2 {{ break-after: avoid; }}
+@page {{ margin: 12mm; }}
+@media print {{ body {{ margin: 0; padding: 0; max-width: none; }} h2, h3 {{ break-after: avoid; }}
+  .badge {{ print-color-adjust: exact; }}
   tr, table {{ break-inside: avoid; }} .modebar {{ display: none; }} }}
 </style>
 <script>{script}</script></head>

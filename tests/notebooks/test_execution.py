@@ -37,6 +37,28 @@ def test_it_runs_without_an_error(path: Path, tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "executed.ipynb").stat().st_size < 300_000
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_research_comes_out_the_same_from_its_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a second run, and for a reader who names the recording, to whom the agents' truth is not known."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    (path,) = (path for path in NOTEBOOKS if path.stem == "03_consensus_research")
+    told = []
+    for setting in ("CAPTURE = None", "CAPTURE = None", 'CAPTURE = "research.chaos"'):
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            cell.source = cell.source.replace("CAPTURE = None", setting).replace("minutes=15", "minutes=3")
+        NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+        told.append([output.data.get("text/plain") for output in outputs if "data" in output])
+    first, again, named = told
+    assert again == first
+    (truth,) = (text for text in first if text and "truth" in text)
+    assert named == [text for text in first if text != truth]
+
+
 def test_there_are_notebooks() -> None:
     """A wrong path must not let the tests above vanish."""
     names = {path.stem for path in NOTEBOOKS}
