@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.amounts import amount
-from chaosnb.analysis.columns import texts
+from chaosnb.analysis.columns import codes
 from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.intervals import quantile
 from chaosnb.text import without_particulars
@@ -170,8 +170,9 @@ def reputation_movers(updates: Frame, *, top: int = 10, reasons: int = 3) -> Fra
     order = np.lexsort((change.index.to_numpy(object), -np.abs(change.to_numpy(np.float64))))
     chosen = change.iloc[order].head(top)
     rows = rows[rows["agent_id"].isin(chosen.index)]
-    places, kinds = pd.factorize(texts(rows["reason"]))
-    short = np.array([without_particulars(text) for text in kinds], dtype=object)
+    places, kinds = codes(rows["reason"])
+    # The last one is that of what is missing.
+    short = np.array([*map(without_particulars, map(str, kinds)), ""], dtype=object)
     rows = rows.assign(reason=short[places], moved=rows["new_score"] - rows["old_score"])
     told = rows.groupby(["agent_id", "reason"])["moved"]
     found = told.agg(["size", "sum"]).reset_index()
@@ -228,13 +229,13 @@ def reputation_inequality(updates: Frame, *, every_s: float = 60) -> Frame:
     width_us = bucket_us(every_s)
     rows = score_changes(updates)
     rows["time"] = rows["t_us"] // width_us * width_us
-    codes, agents = pd.factorize(rows["agent_id"])
+    agent, agents = pd.factorize(rows["agent_id"])
     scores = np.full(len(agents), np.nan)
     found: list[tuple[int, int, float, float]] = []
     times, begin = np.unique(rows["time"].to_numpy(np.int64), return_index=True)
     new = rows["new_score"].to_numpy(np.float64)
     for time, part in zip(times.tolist(), np.split(np.arange(len(rows)), begin[1:]), strict=False):
-        scores[codes[part]] = new[part]
+        scores[agent[part]] = new[part]
         known = np.sort(scores[~np.isnan(scores)])
         found.append((time, len(known), *_spread(known)))
     kinds = {"time": "int64", "agents": "int64", "mean": "float64", "gini": "float64"}
