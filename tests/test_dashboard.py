@@ -602,6 +602,31 @@ def closing() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "chaosnb-closing"}
 
 
+@pytest.mark.parametrize("kind", ["dashboard", "plot"])
+def test_shown_in_two_places_it_leaves_its_last_state_in_both(
+    stream: FakeStream, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """They are one display to the notebook, so that what replaces it is seen in each."""
+    asked: list[Any] = []
+
+    class Handle:
+        display_id = "the first"
+
+        def update(self, _bundle: dict[str, Any], **_how: Any) -> None:
+            asked.append("closed")
+
+    def display(*_bundle: Any, display_id: Any, **_how: Any) -> Handle:
+        asked.append(display_id)
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    shown = Dashboard(stream) if kind == "dashboard" else LivePlot()
+    shown.show()
+    shown.show()
+    shown.close()
+    assert asked == [True, "the first", "closed"]
+
+
 def test_the_still_copy_shows_how_a_replay_ended(stream: FakeStream, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for each end, though the replay is not closed, and can be sent back and end again."""
     monkeypatch.setattr("chaosnb.notebook.dashboard.has_kernel", lambda: True)

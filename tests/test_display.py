@@ -88,7 +88,7 @@ def test_hostile_text_in_a_status_stays_text(field: str) -> None:
 def test_a_status_says_all_that_matters() -> None:
     """The same in HTML and in plain text."""
     facts = ["live", "ws://127.0.0.1:3000/ws/v1", "12,345 events", "67.9 events/s", "processing lag 0.12 s"]
-    facts += ["gaps 1", "rejects 2", "1.5 MB"]
+    facts += ["gaps 1", "rejects 2", "memory 1.5 MB"]
     for shown in (status_text(STATUS), Reader(status_html(STATUS)).text):
         assert [fact for fact in facts if fact not in shown] == []
     assert "gaps 1 (1 certain)" in status_text(replace(STATUS, certain_gaps=1))

@@ -38,8 +38,8 @@ RESOLUTIONS: Final[dict[str, float | None]] = {
 _OFFERED: Final = 500
 _LONGEST: Final = 60
 _HINT: Final = (
-    "Choose personalities, agents or both, and every plot shows theirs alone; Ctrl adds to a choice, "
-    "and takes from it."
+    "Choose personalities, agents or both, and every plot shows theirs alone; Ctrl, or ⌘ on a Mac, "
+    "adds to a choice and takes from it."
 )
 
 
@@ -113,7 +113,7 @@ class Controls:
             )
             for topic in TOPICS
         }
-        self.plots = _choice("Plots", "Which plots to show; Ctrl adds to a choice, and takes from it")
+        self.plots = _choice("Plots", "Which plots to show; Ctrl or ⌘ adds to a choice, and takes from it")
         self.plots.options = tuple(PLOTS)
         self.plots.value = tuple(plots)
         self._panels = widgets.Box()

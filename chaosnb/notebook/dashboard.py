@@ -134,13 +134,13 @@ class Dashboard:
         self.controls.pause.value = value
 
     def show(self) -> None:
-        """Display the dashboard here; `close` then leaves a still picture in its place."""
+        """Display the dashboard here, too; `close` then leaves a still picture wherever it is shown."""
         from IPython import display
 
         self._keep()
         self._kept = self._seen[0]
         self._handle = display.display(  # type: ignore[no-untyped-call]
-            self._bundle(), raw=True, display_id=True
+            self._bundle(), raw=True, display_id=getattr(self._handle, "display_id", True)
         )
 
     def close(self) -> None:

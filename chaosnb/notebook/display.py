@@ -145,7 +145,7 @@ def _figures(status: Status) -> list[str]:
         f"gaps {status.gaps:,}{certain}",
         f"rejects {status.rejects:,}",
         *[f"{name} {count:,}" for name, count in further.items() if count],
-        size_text(status.memory_bytes),
+        f"memory {size_text(status.memory_bytes)}",
         *([] if status.recording is None else [f"recording to {status.recording}"]),
     ]
 

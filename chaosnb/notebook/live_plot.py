@@ -224,12 +224,11 @@ class LivePlot(anywidget.AnyWidget):
             return self._frame(diff(None, self._latest), base=-1) if self._overdue() else None
 
     def show(self) -> None:
-        """Display the plot here; `close` then leaves a static figure in its place."""
+        """Display the plot here, too; `close` then leaves a static figure wherever it is shown."""
         from IPython import display
 
-        handle: Any = display.display(  # type: ignore[no-untyped-call]
-            self._bundle(), raw=True, display_id=True
-        )
+        shown_as = getattr(self._handle, "display_id", True)
+        handle = display.display(self._bundle(), raw=True, display_id=shown_as)  # type: ignore[no-untyped-call]
         with _GATE:
             self._handle = handle
 
