@@ -443,6 +443,7 @@ def test_an_interrupt_ends_a_seek_and_nothing_else(tmp_path: Path) -> None:
         ({}, "give one of time= "),
         ({"time": "2026-11-23", "height": 1}, "give one of time= "),
         ({"time": "soon"}, "is not a time"),
+        ({"time": "10am"}, "is not a time"),
         ({"height": 10**9}, "no block of this height has arrived in run.chaos"),
         ({"time": 1_795_000_000}, "is not a time"),
         ({"height": 1.5}, "height is a whole number"),

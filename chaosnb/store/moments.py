@@ -33,7 +33,8 @@ def microseconds(name: str, time: Time) -> int:
         raise ValueError(
             f"{name}={time!r} is not a time; write one such as '2026-11-23T00:36:12Z'"
         ) from error
-    if pd.isna(moment):
+    # pandas reads '10am', '1h' and 'Nov' as of the year 1.
+    if pd.isna(moment) or moment.year == 1:
         raise ValueError(f"{name}={time!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
     utc = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
     return int(utc.as_unit("us").asm8.astype("int64"))
