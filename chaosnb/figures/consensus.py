@@ -199,6 +199,8 @@ def drift(votes: Any, by: Literal["personality", "validator"] | None = "personal
         p = "" if np.isnan(test["p_value"]) else f" (p = {test['p_value']:.3f})"
         color = PALETTE[place % len(PALETTE)]
         one = line(milliseconds(part), part["cusum"], f"{label(test[name])}{p}", color, "%{y:.2f}")
+        # A notebook's file holds each line: half the bytes show it as well.
+        one["y"] = part["cusum"].to_numpy(np.float32)
         one["line"]["dash"] = DASHES[place // len(PALETTE) % len(DASHES)]
         # Else plotly leaves out the legend of a single line, and with it the p.
         one["showlegend"] = True
