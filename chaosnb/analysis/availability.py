@@ -12,7 +12,7 @@ from chaosnb.analysis.blocs import allied_at
 from chaosnb.analysis.columns import codes, ranked
 from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import wilson_interval
-from chaosnb.analysis.spells import seen_until
+from chaosnb.analysis.spells import FOREVER_US, seen_until
 from chaosnb.analysis.turns import first
 
 __all__ = ["absences", "agent_uptime", "participation_by_status"]
@@ -20,7 +20,6 @@ __all__ = ["absences", "agent_uptime", "participation_by_status"]
 Integers = npt.NDArray[np.int64]
 
 _KNOWN: Final = ("active", "inactive", "maintenance")
-_FOREVER_US: Final = np.iinfo(np.int64).max
 
 
 def agent_uptime(statuses: Frame, *, until: str | pd.Timestamp | None = None) -> Frame:
@@ -254,8 +253,8 @@ def _spells(
     order = np.lexsort([*times, named["agent_id"].codes])
     agents, start = named["agent_id"].codes[order], table["t_us"].to_numpy(np.int64)[order]
     last = seen_until(statuses, until, "agent_status")
-    end = np.append(start[1:], _FOREVER_US)[: len(start)]
-    end[:-1][agents[1:] != agents[:-1]] = _FOREVER_US
+    end = np.append(start[1:], FOREVER_US)[: len(start)]
+    end[:-1][agents[1:] != agents[:-1]] = FOREVER_US
     lasts_s = np.minimum(end, last)
     lasts_s -= start
     found: dict[str, Any] = {
