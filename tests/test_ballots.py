@@ -203,7 +203,31 @@ def test_approval_has_intervals_and_says_of_how_many_votes() -> None:
     assert "3 of 3 votes" in points.hovertext[1]
 
 
-@pytest.mark.parametrize("draw", [figures.vote_heatmap, figures.approval_by])
+def test_double_votes_are_drawn_by_who_cast_them() -> None:
+    """Who contradicted itself most at the top; the title counts those who voted once, too."""
+    frame = votes(
+        *((block, "a", "approve") for block in "123"),
+        *(("1", "a", "reject"), ("2", "a", "approve"), ("2", "a", "reject")),
+        *(("1", "b", "reject"), ("1", "b", "reject"), ("2", "c", "approve")),
+    )
+    figure = figures.double_votes(frame)
+    assert figure.layout.title.text == "Double votes: 4 by 2 of 3 validators"
+    assert figure.layout.yaxis.ticktext == ("b", "a")
+    assert {trace.name: trace.x.tolist() for trace in figure.data} == {
+        "contradicting the first": [0, 2],
+        "the same again": [1, 1],
+    }
+    told = "a<br>3 votes that count, and 3 more on the same blocks<br>of which 2 contradict the first"
+    assert figure.data[0].hovertext[1] == told
+    one = figures.double_votes(frame, most=1)
+    assert one.layout.yaxis.ticktext == ("a",)
+    assert one.layout.title.text == "Double votes: 4 by 2 of 3 validators, of whom 1 are drawn"
+    once = figures.double_votes(frame[:3])
+    assert once.layout.title.text == "Double votes: 0"
+    assert "nobody voted twice on a block" in texts_of(once)
+
+
+@pytest.mark.parametrize("draw", [figures.vote_heatmap, figures.approval_by, figures.double_votes])
 def test_without_votes_the_figures_say_so_and_a_wrong_frame_is_an_error(draw: object) -> None:
     """The error names the table that has the columns."""
     assert callable(draw)
@@ -213,10 +237,11 @@ def test_without_votes_the_figures_say_so_and_a_wrong_frame_is_an_error(draw: ob
 
 
 def test_text_of_voters_is_only_text() -> None:
-    """In ticks and hovers of both figures."""
+    """In ticks and hovers."""
     frame = votes((HOSTILE, HOSTILE, HOSTILE), (HOSTILE + "2", HOSTILE, "approve")).assign(
         reason=HOSTILE, validator_personality=HOSTILE
     )
     assert_only_text(figures.vote_heatmap(frame))
+    assert_only_text(figures.double_votes(pd.concat([frame, frame])))
     for by in ("personality", "validator"):
         assert_only_text(figures.approval_by(frame, by))

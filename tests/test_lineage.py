@@ -67,6 +67,12 @@ def test_the_main_chain_bridges_a_gap_and_what_stands_after_it_is_an_orphan() ->
     assert hashes(orphans, frame) == "e"
 
 
+def test_the_main_chain_of_a_file_keeps_lists_that_are_text() -> None:
+    """As plain CSV has them: to find the chain they need not be lists."""
+    frame = chain(("a", "", 1), ("b", "a", 2), ("x", "a", 2)).assign(transactions=["[]", "[1]", "[2]"])
+    assert same_everywhere(main_chain, frame)["transactions"].tolist() == ["[]", "[1]"]
+
+
 def test_a_block_without_a_hash_or_a_height_is_on_no_chain() -> None:
     """As an outer join leaves them; and the walk down ends."""
     frame = chain(("a", "", 1), ("b", "a", 2), ("c", "b", 3), ("d", "b", 9), ("e", "", 9), ("f", "a", 4))
@@ -131,3 +137,20 @@ def test_small_results_are_on_the_connection_that_was_asked(looks: bool) -> None
             assert len(found.join(again, "agent_id").fetchall()) == agents
             joined = updates.project("agent_id").join(found, "agent_id").fetchall()
             assert len(joined) == len(tables["reputation_update"])
+
+
+def test_of_blocks_at_the_same_instant_the_one_with_the_lower_number_came_first() -> None:
+    """As in every table; neither the order of rows nor that of hashes tells."""
+    frame = chain(("a", "", 1), ("b", "a", 2), ("c", "a", 2), ("d", "a", 2), ("e", "a", 3), ("e", "c", 3))
+    frame["timestamp"] = frame["timestamp"].iloc[0]
+    frame["seq"] = [0, 3, 2, 1, 5, 4]
+    # The block e was first proposed upon c.
+    assert "".join(same_everywhere(main_chain, frame)["block_hash"]) == "ace"
+    assert "".join(same_everywhere(stale_blocks, frame)["block_hash"]) == "db"
+    found = same_everywhere(forks, frame)
+    assert found[["parent_hash", "branches"]].to_numpy().tolist() == [["a", 3]]
+    head = frame[:4]
+    assert "".join(same_everywhere(main_chain, head)["block_hash"]) == "ad"
+    assert "".join(same_everywhere(stale_blocks, head)["block_hash"]) == "cb"
+    nowhere = frame.assign(parent_hash=["", "a", "a", "a", "a", "?"])
+    assert "".join(same_everywhere(orphans, nowhere)["block_hash"]) == "e"

@@ -189,3 +189,25 @@ def test_empty_tables_and_wrong_ones() -> None:
     holds_to_the_rules(analysis.meme_spread, "consensus_discussion")
     holds_to_the_rules(analysis.meme_effect, "block_validation", "meme_posted", fresh_s=1.0)
     holds_to_the_rules(analysis.meme_effect, "block_validation", "meme_posted", "block_proposal", fresh_s=1.0)
+
+
+def test_of_two_postings_at_the_same_instant_the_one_with_the_lower_number_counts() -> None:
+    """For whose meme it is; and of two proposals of a block, for who made it, and how high it stands."""
+    again = MEMES[:1].assign(creator_id="z", creator_personality="lawful")
+    memes = pd.concat([MEMES, again], ignore_index=True).assign(seq=[3, 1, 2, 0])
+    found = same_everywhere(analysis.meme_references, SAID, memes).set_index("meme_id")
+    assert found["creator_id"]["m"] == "z"
+    ranked = same_everywhere(analysis.meme_influence, SAID, memes).set_index("agent")
+    assert ranked["memes"].to_dict() == {"z": 1, "b": 1, "a": 1}
+    of = {"timestamp": at(0, 0, 0), "block_hash": ["h", "h", "i"], "height": [7, 8, 9], "seq": [2, 1, 3]}
+    blocks = pd.DataFrame({**of, "producer_id": ["p", "q", "q"]})
+    assert same_everywhere(analysis.block_intervals, blocks)["height"].tolist() == [8, 9]
+    cast = {"timestamp": at(1, 21, 22, 100), "block_hash": ["h", "i", "i", "h"], "validator_id": list("vwxy")}
+    votes = pd.DataFrame(cast).assign(
+        validator_personality="lawful", decision=["approve", "reject", "approve", "reject"]
+    )
+    effect = same_everywhere(analysis.meme_effect, votes, memes, blocks, fresh_s=5.0)
+    same = analysis.meme_effect(votes, memes, blocks.assign(producer_id="q"), fresh_s=5.0)
+    assert effect["adjusted"].tolist() == same["adjusted"].tolist()
+    parted = analysis.meme_effect(votes, memes, blocks.assign(producer_id=["p", "p", "q"]), fresh_s=5.0)
+    assert effect["adjusted"].tolist() != parted["adjusted"].tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosnb.analysis import activity, timelines
+from chaosnb.devnet.model import Model
 from chaosnb.protocol import events as ev
 from chaosnb.protocol.iso8601 import format_timestamp
 from chaosnb.protocol.schema import TABLES
@@ -95,6 +97,37 @@ def test_reputation_is_that_of_the_live_plot(found: list[ev.Event], window_s: fl
     check(aggregates, "reputation", window_s, timelines.reputation(updates, window_s=window_s))
     turned = timelines.reputation(updates.iloc[::-1], window_s=window_s)
     pd.testing.assert_frame_equal(turned, timelines.reputation(updates, window_s=window_s))
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_clock_that_is_far_off_moves_no_figure(share: float) -> None:
+    """Nor does one such row of each table, wherever it comes, squeeze the others into a point."""
+    found = [event for event in Model(7).step(40_000_000) if ev.TYPE_NAMES[type(event)] in KINDS]
+    place = int(len(found) * share)
+    each = {type(event): event for event in found[:place]}
+    wrong = [msgspec.structs.replace(event, timestamp="2099-01-01T00:00:00Z") for event in each.values()]
+    aggregates, frames = both([*found[:place], *wrong, *found[place:]])
+    _, right = both(found)
+    assert len(frames["block_validation"]) == len(right["block_validation"]) + 1
+
+    def drawn(of: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        metrics, blocks = of["network_metrics"], of["block_proposal"]
+        return {
+            "tps": timelines.throughput(metrics, blocks),
+            "decisions": timelines.decisions(of["block_validation"]),
+            "sentiment": timelines.sentiment(of["consensus_discussion"]),
+            "reputation": timelines.reputation(of["reputation_update"]),
+            "event_rate": activity.event_rate(of),
+            "lag": activity.lag(of),
+        }
+
+    wanted = drawn(right)
+    for name, frame in drawn(frames).items():
+        if name != "lag":  # which differs by a microsecond for each event before
+            pd.testing.assert_frame_equal(frame, wanted[name])
+        assert len(frame) == len(wanted[name])
+    for name in ("tps", "decisions", "sentiment"):
+        check(aggregates, name, None, wanted[name])
 
 
 def votes(*seconds: float) -> pd.DataFrame:

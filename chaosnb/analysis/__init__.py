@@ -11,6 +11,16 @@ What `chaosnb.analysis` offers by name takes a frame of any kind that Narwhals k
 DuckDB) and gives the same kind back, lazy where it was lazy. It checks the columns, and gives an empty result
 with the right columns for an empty table. `chaosnb.analysis.frames` says how that is done.
 
+A stream enters each event once, and so does one that reads what ``chaosnb merge`` made of several recordings;
+but tables that were put together otherwise can have rows twice. A second vote of a validator on a block, a
+second proposal of a block or post of a meme, and an update of an alliance that changes nothing do not count,
+but that `double_votes` lists such votes, and `throughput` adds up the transactions of both proposals. All
+else is counted by rows: messages (in `sentiment_index`, `discussion_volume` and all of memes; in
+`sentiment_lead` and `vote_drivers` they weigh twice), reports in `throughput`, changes of reputation (in
+numbers of updates, `volatility`, what moved and `reputation_reversion`; and `reputation_breaks` takes the
+second for a break), and spells away (of `absences` the first then ends after 0 s; `agent_uptime` counts both,
+and their time once).
+
 The modules `activity`, `alliances`, `buckets`, `chain` and `timelines` are numpy and pandas instead: they
 feed figures that equal live plots bit for bit, from what a stream holds in memory, in milliseconds.
 """

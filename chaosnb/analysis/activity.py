@@ -10,6 +10,7 @@ import pandas as pd
 
 from chaosnb.analysis.buckets import SECOND_US, frame_of, grid_of, hide_edges, span, sums
 from chaosnb.analysis.columns import NOT_A_TIME, microseconds, timed
+from chaosnb.analysis.presents import believed
 
 __all__ = ["event_rate", "lag"]
 
@@ -40,7 +41,9 @@ def event_rate(
     >>> event_rate({"meme_posted": pd.DataFrame({"timestamp": time})})["meme_posted"].tolist()
     [nan, 2.0, nan]
     """
-    parts = {name: timed(frame, name)[1] // SECOND_US for name, frame in frames.items()}
+    given = {name: timed(frame, name) for name, frame in frames.items()}
+    seen = zip(given, believed(**given), strict=True)
+    parts = {name: times_us // SECOND_US for name, (_, times_us) in seen}
     parts = {name: seconds for name, seconds in parts.items() if len(seconds)}
     start, width = span([*parts.values()], window_s, resolution_s)
     grid, inside = grid_of([*parts.values()], start, width)
@@ -79,13 +82,12 @@ def lag(
     [2.0]
     """
     sent, came = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for name, frame in frames.items():
-        if name != "error":
-            rows, times_us = timed(frame, name, "received_at")
-            arrivals_us = microseconds(rows["received_at"])
-            known = arrivals_us != NOT_A_TIME
-            sent.append(times_us[known])
-            came.append(arrivals_us[known])
+    given = {name: timed(frame, name, "received_at") for name, frame in frames.items() if name != "error"}
+    for rows, times_us in believed(**given):
+        arrivals_us = microseconds(rows["received_at"])
+        known = arrivals_us != NOT_A_TIME
+        sent.append(times_us[known])
+        came.append(arrivals_us[known])
     sent_us = np.concatenate(sent)
     seconds = sent_us // SECOND_US
     start, width = span([seconds], window_s, resolution_s)

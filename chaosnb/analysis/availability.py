@@ -12,7 +12,8 @@ from chaosnb.analysis.blocs import allied_at
 from chaosnb.analysis.columns import codes, ranked
 from chaosnb.analysis.frames import Frame, coded, fetch, give, take
 from chaosnb.analysis.intervals import wilson_interval
-from chaosnb.analysis.spells import FOREVER_US, seen_until
+from chaosnb.analysis.presents import seen_until
+from chaosnb.analysis.spells import FOREVER_US
 from chaosnb.analysis.turns import first
 
 __all__ = ["absences", "agent_uptime", "participation_by_status"]
@@ -252,7 +253,7 @@ def _spells(
     named = {name: _few(table[name]) for name in ("agent_id", "status")}
     order = np.lexsort([*times, named["agent_id"].codes])
     agents, start = named["agent_id"].codes[order], table["t_us"].to_numpy(np.int64)[order]
-    last = seen_until(statuses, until, "agent_status")
+    last = seen_until(statuses, "agent_status", until)
     end = np.append(start[1:], FOREVER_US)[: len(start)]
     end[:-1][agents[1:] != agents[:-1]] = FOREVER_US
     lasts_s = np.minimum(end, last)

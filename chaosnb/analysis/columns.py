@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -18,6 +19,7 @@ __all__ = [
     "check_columns",
     "codes",
     "kind_needed",
+    "list_type",
     "listed",
     "microseconds",
     "not_lists",
@@ -34,12 +36,12 @@ NOT_A_TIME: Final = np.iinfo(np.int64).min
 
 
 def require(frame: Any, table: str, *names: str) -> pd.DataFrame:
-    """Return the frame if it has these columns of a table; else say which it lacks, and who has them.
+    """Return a frame in pandas if it has these columns of a table; else say which it lacks, and who has them.
 
     Raises
     ------
     TypeError
-        If it is no DataFrame.
+        If it is no frame of any kind that Narwhals knows.
     MissingColumnsError
         If it lacks a column.
 
@@ -48,10 +50,23 @@ def require(frame: Any, table: str, *names: str) -> pd.DataFrame:
     >>> require(pd.DataFrame({"tps": [1.0]}), "network_metrics", "tps")["tps"].tolist()
     [1.0]
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise kind_needed(frame, table)
-    check_columns([*frame.columns], table, *names)
-    return frame
+    if isinstance(frame, pd.DataFrame):
+        check_columns([*frame.columns], table, *names)
+        return frame
+    try:
+        known = nw.from_native(frame).lazy()
+    except TypeError:
+        raise kind_needed(frame, table) from None
+    check_columns(known.collect_schema().names(), table, *names)
+    whole = known.collect("pyarrow").to_native()
+    # What pandas once wrote of its own lists into the metadata it cannot read back.
+    found: pd.DataFrame = whole.to_pandas(types_mapper=list_type, ignore_metadata=True)
+    return found
+
+
+def list_type(kind: pa.DataType) -> pd.ArrowDtype | None:
+    """Return the pandas type that an Arrow column of lists is to have; None for any other column."""
+    return pd.ArrowDtype(kind) if pa.types.is_nested(kind) else None
 
 
 def kind_needed(frame: Any, table: str) -> TypeError:

@@ -40,8 +40,8 @@ def sentiment_index(
     """Return how positive what is said is, by personality, agent, block or time.
 
     The index is (positive − negative) / n with n = positive + neutral + negative, from −1 to 1. Its interval
-    is that of Bonett and Price for a difference of two shares of the same n [1]_: with p = (positive + 1) /
-    (n + 2) and q = (negative + 1) / (n + 2) it is p − q ± z √((p + q − (p − q)²) / (n + 2)), within −1 and 1.
+    is that of Bonett and Price for a difference of two shares of the same n, whose formula and source are in
+    `chaosnb.analysis.intervals.difference_interval`.
 
     Parameters
     ----------
@@ -73,12 +73,6 @@ def sentiment_index(
     What was said in a gap is missing whatever its sentiment: intervals get wider, and the index stays
     unbiased. By time, a bucket that lies in a gap in part has fewer messages, and one that lies in it wholly
     has no row. The interval takes messages for independent.
-
-    References
-    ----------
-    .. [1] D. G. Bonett, R. M. Price (2012). Adjusted Wald confidence interval for a difference of binomial
-       proportions based on paired data. Journal of Educational and Behavioral Statistics 37 (4), 479–488.
-       doi:10.3102/1076998611411915
 
     Examples
     --------

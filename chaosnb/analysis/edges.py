@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from chaosnb.analysis.frames import Frame, fetch, give, take
-from chaosnb.analysis.spells import seen_until, standing
+from chaosnb.analysis.presents import seen_until
+from chaosnb.analysis.spells import standing
 from chaosnb.analysis.turns import numbered
 from chaosnb.errors import MissingExtraError
 
@@ -57,7 +58,7 @@ def alliance_edges(updates: Frame, *, until: str | pd.Timestamp | None = None) -
     """
     rows = standing(updates)
     agents = rows["agent_id"].cat.categories
-    until_us = seen_until(updates, until)
+    until_us = seen_until(updates, "alliance_update", until)
     shared_s = np.maximum(np.minimum(rows["end_us"], until_us) - rows["start_us"], 0).to_numpy() / 1e6
     pairs = pd.concat([_shared(rows, shared_s, places, step) for places, step in _pairs(rows)])
     edges = pairs.groupby("pair", as_index=False).agg(

@@ -66,7 +66,8 @@ def consensus_time(
 
     A row of a wrong clock is not the newest: one over an hour ahead of the median of the last 101 that
     arrived, both in itself and in its distance to its own arrival. Tables without `seq` and `received_at` do
-    not tell, and their newest row counts, whatever its time.
+    not tell, and their newest row counts, whatever its time. A block of such a clock has a row all the same,
+    undecided after 0 s; ``s.tally("consensus")`` leaves it out until the feed comes there.
 
     Examples
     --------

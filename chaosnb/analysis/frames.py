@@ -16,14 +16,13 @@ import pandas as pd
 import pyarrow as pa
 
 from chaosnb.amounts import amount
-from chaosnb.analysis.columns import check_columns, kind_needed, not_lists, not_numbers
+from chaosnb.analysis.columns import check_columns, kind_needed, list_type, not_lists, not_numbers
 from chaosnb.analysis.natives import (
     LISTS,
     NUMBERS,
     from_arrow,
     from_pandas,
     given_lazily,
-    list_type,
     times_of,
     with_numpy,
 )
@@ -125,8 +124,8 @@ def take(
         # What pandas once wrote of its own lists into the metadata it cannot read back.
         frame = frame.select([*needed]).to_pandas(types_mapper=list_type, ignore_metadata=True)
     if isinstance(frame, pd.DataFrame):
-        return from_pandas(frame, rest, timed and not ready)
-    for name in LISTS.intersection(rest):
+        return from_pandas(frame, rest, {*names}, timed and not ready)
+    for name in LISTS.intersection(names):
         if not isinstance(schema[name], nw.List | nw.Array):
             raise not_lists(name)
     if not timed:

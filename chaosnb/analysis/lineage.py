@@ -20,9 +20,9 @@ _SHOWN: Final = ("block_hash", "parent_hash", "height", "producer_id")
 def main_chain(blocks: Frame) -> Frame:
     """Return the blocks of the longest chain: from the highest block down, parent by parent.
 
-    Of several blocks at the greatest height the one that was proposed first stands at its head. Where a
-    parent is not in the table the chain goes on with the highest block below, again the first of several;
-    so it has one block at each of its heights, and bridges a gap.
+    Of several blocks at the greatest height the one that was proposed first (by time, then by `seq` where
+    there is one) stands at its head. Where a parent is not in the table the chain goes on with the highest
+    block below, again the first of several; so it has one block at each of its heights, and bridges a gap.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def stale_blocks(blocks: Frame) -> Frame:
     -------
     frame
         `block_hash`, `parent_hash`, `height`, `producer_id` and `time` of the proposal in UTC, in order of
-        height and time. A block that was rejected is stale, too; `block_outcomes` tells it apart.
+        height, time and `seq`. A block that was rejected is stale, too; `block_outcomes` tells it apart.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def forks(blocks: Frame) -> Frame:
 
 
 def _blocks(blocks: Any) -> Lazy:
-    rows = take(blocks, "block_proposal", "timestamp", *_SHOWN)
+    rows = take(blocks, "block_proposal", "timestamp", *_SHOWN, optional=["seq"])
     return first(rows, ["block_hash"]).with_columns(nw.col("producer_id").cast(nw.String()))
 
 
@@ -187,12 +187,18 @@ def _chosen(rows: Lazy, main: Lazy) -> Lazy:
 
 
 def _shown(rows: Lazy, like: Frame) -> Frame:
-    return give(rows.select(*_SHOWN, time="t_us").sort("height", "time", "block_hash"), like)
+    return give(rows.sort(*_order(rows)).select(*_SHOWN, time="t_us"), like)
+
+
+def _order(rows: Lazy) -> list[str]:
+    known = rows.collect_schema().names()
+    return [name for name in ("height", "t_us", "seq", "block_hash") if name in known]
 
 
 def _main(rows: Lazy) -> Lazy:
     """Return the hashes of the main chain, ready to be joined with these blocks."""
-    tree = fetch(rows.select(*_TREE, "t_us").sort("height", "t_us", "block_hash"))
+    order = _order(rows)
+    tree = fetch(rows.select(*dict.fromkeys([*_TREE, *order])).sort(*order))
     # What has no height is neither above nor below another, so that a walk by height would never end.
     tree = tree.dropna(subset=["block_hash", "height"])
     hashes = pd.Index(tree["block_hash"])

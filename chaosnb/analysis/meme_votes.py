@@ -109,7 +109,8 @@ def meme_effect(
     }
     if blocks is not None:
         columns = ("timestamp", "block_hash", "producer_id")
-        made = fetch(first(take(blocks, "block_proposal", *columns, beside=votes), ["block_hash"]))
+        proposed = take(blocks, "block_proposal", *columns, optional=["seq"], beside=votes)
+        made = fetch(first(proposed, ["block_hash"]))
         makers, maker = ranked(made["producer_id"])
         # Of each block once, not of each vote: text is dear.
         block, hashes = codes(table["block_hash"])

@@ -317,7 +317,7 @@ def _mentions(messages: Any, memes: Any = None, *, blocks: bool = False) -> _Men
 
 def _posts(memes: Any) -> pd.DataFrame:
     """Return each meme once."""
-    posts = fetch(first(take(memes, "meme_posted", *_POSTS), ["meme_id"]))
+    posts = fetch(first(take(memes, "meme_posted", *_POSTS, optional=["seq"]), ["meme_id"]))
     return posts.assign(meme_id=posts["meme_id"].astype("str"))[[*_POSTS[1:], "t_us"]]
 
 

@@ -22,7 +22,6 @@ __all__ = [
     "from_arrow",
     "from_pandas",
     "given_lazily",
-    "list_type",
     "times_of",
     "with_numpy",
 ]
@@ -46,17 +45,16 @@ NUMBERS: Final = frozenset(
 _NUMBERS: Final = count(1)
 
 
-def list_type(kind: pa.DataType) -> pd.ArrowDtype | None:
-    """Return the pandas type that an Arrow column of lists is to have; None for any other column."""
-    return pd.ArrowDtype(kind) if pa.types.is_nested(kind) else None
+def from_pandas(
+    frame: pd.DataFrame, names: list[str], opened: Collection[str], timed: bool
+) -> nw.LazyFrame[Any]:
+    """Return these columns of a DataFrame as a lazy frame, with `t_us` if its time stamp is wanted.
 
-
-def from_pandas(frame: pd.DataFrame, names: list[str], timed: bool) -> nw.LazyFrame[Any]:
-    """Return these columns of a DataFrame as a lazy frame, with `t_us` if its time stamp is wanted."""
+    Those that are `opened` have their lists in Arrow; what lists others hold, if any, is left as it is.
+    """
     columns: dict[str, Any] = {name: frame[name] for name in names}
-    for name in names:
-        if name in LISTS:
-            columns[name] = listed(frame[name])
+    for name in LISTS.intersection(opened):
+        columns[name] = listed(frame[name])
     if "seq" in columns:
         columns["seq"] = _numeric(columns["seq"])
     known = None

@@ -118,7 +118,8 @@ def block_intervals(blocks: Frame) -> Frame:
     >>> block_intervals(blocks)["interval_s"].tolist()
     [nan, 3.0, nan]
     """
-    rows = first(take(blocks, "block_proposal", "timestamp", "height", "block_hash"), ["block_hash"])
+    names = ("timestamp", "height", "block_hash")
+    rows = first(take(blocks, "block_proposal", *names, optional=["seq"]), ["block_hash"])
     heights = rows.group_by("height").agg(time=nw.col("t_us").min(), proposals=nw.len())
     below = heights.select(
         below_=nw.col("height").shift(1).over(order_by="height"),

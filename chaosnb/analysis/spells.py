@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from chaosnb.analysis.columns import NOT_A_TIME, microseconds, ranked
+from chaosnb.analysis.columns import NOT_A_TIME, ranked
 from chaosnb.analysis.frames import Frame, bucket_us, fetch, give, take
 from chaosnb.analysis.lists import flat_records
-from chaosnb.analysis.presents import ARRIVAL, newest_us
+from chaosnb.analysis.presents import seen_until
 from chaosnb.analysis.turns import repeated
 from chaosnb.protocol.iso8601 import duration_parts
 
@@ -20,7 +20,6 @@ __all__ = [
     "alliance_churn",
     "alliance_spells",
     "expiries",
-    "seen_until",
     "standing",
 ]
 
@@ -80,7 +79,7 @@ def alliance_spells(updates: Frame, *, until: str | pd.Timestamp | None = None) 
     [['a', '03 Feb', 'expired'], ['b', '02 Feb', 'left']]
     """
     rows = standing(updates)
-    until_us = seen_until(updates, until)
+    until_us = seen_until(updates, "alliance_update", until)
     spells = _spells(rows, until_us).sort_values(["start_us", "alliance_id", "agent_id"])
     end_us, start_us = (spells[name].to_numpy(np.int64) for name in ("end_us", "start_us"))
     found = {
@@ -135,7 +134,7 @@ def alliance_churn(
     """
     width_us = bucket_us(every_s)
     members = standing(updates)
-    until_us = seen_until(updates, until)
+    until_us = seen_until(updates, "alliance_update", until)
     spells = _spells(members, until_us)
     start, end = (spells[name].to_numpy(np.int64) // width_us for name in ("start_us", "end_us"))
     over = spells["ended"]
@@ -215,30 +214,6 @@ def standing(updates: Any) -> pd.DataFrame:
         },
         copy=False,
     )
-
-
-def seen_until(rows: Any, until: str | pd.Timestamp | None, table: str = "alliance_update") -> int:
-    """Return up to when there was something to see, in microseconds since 1970; see `alliance_spells`.
-
-    Parameters
-    ----------
-    rows : frame
-        The table, since its newest row counts even if it has no members.
-    until : str or pandas.Timestamp, optional
-    table : str
-        Which one it is.
-
-    Raises
-    ------
-    ValueError
-        If `until` is no time.
-    """
-    if until is None:
-        return newest_us(take(rows, table, "timestamp", optional=ARRIVAL))
-    moment_us = int(microseconds(pd.Series([until], name="until"))[0])
-    if moment_us == NOT_A_TIME:
-        raise ValueError(f"until={until!r} is not a time; write one such as '2026-11-23T00:36:12Z'")
-    return moment_us
 
 
 def expiries(start_us: Integers, durations: npt.NDArray[np.object_], which: Integers) -> Integers:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from chaosnb.analysis.buckets import SECOND_US, Floats, Integers, frame_of, grid_of, hide_edges, span, sums
 from chaosnb.analysis.columns import not_lists, texts, timed
+from chaosnb.analysis.presents import believed
 
 __all__ = ["decisions", "reputation", "sentiment", "throughput"]
 
@@ -51,11 +52,13 @@ def throughput(
     >>> throughput(pd.DataFrame({"timestamp": time, "tps": [90.0, 110.0]}))["reported"].tolist()
     [100.0]
     """
-    rows, reports_us = timed(metrics, "network_metrics", "tps")
+    given = {"network_metrics": timed(metrics, "network_metrics", "tps")}
+    if blocks is not None:
+        given["block_proposal"] = timed(blocks, "block_proposal", "transactions")
+    (rows, reports_us), *proposed = believed(**given)
     parts = [reports_us // SECOND_US]
     sizes = np.zeros(0)
-    if blocks is not None:
-        made, blocks_us = timed(blocks, "block_proposal", "transactions")
+    for made, blocks_us in proposed:
         parts.append(blocks_us // SECOND_US)
         sizes = _lengths(made["transactions"])
     start, width = span(parts, window_s, resolution_s)
@@ -95,7 +98,7 @@ def decisions(
     >>> decisions(votes).drop(columns="time").to_dict("records")
     [{'approve': 2, 'reject': 1, 'other': 1, 'approval_rate': 0.6666666666666666}]
     """
-    rows, times_us = timed(votes, "block_validation", "decision")
+    [(rows, times_us)] = believed(block_validation=timed(votes, "block_validation", "decision"))
     labels = ("approve", "reject")
     seconds, counts = _counts(texts(rows["decision"]), times_us, labels, window_s, resolution_s)
     approve, reject = counts["approve"], counts["reject"]
@@ -127,7 +130,8 @@ def sentiment(
     >>> sentiment(said)["sentiment_index"].tolist()
     [0.5]
     """
-    rows, times_us = timed(messages, "consensus_discussion", "sentiment")
+    given = timed(messages, "consensus_discussion", "sentiment")
+    [(rows, times_us)] = believed(consensus_discussion=given)
     labels = ("positive", "neutral", "negative")
     seconds, counts = _counts(texts(rows["sentiment"]), times_us, labels, window_s, resolution_s)
     said = counts["positive"] + counts["neutral"] + counts["negative"]
@@ -160,7 +164,8 @@ def reputation(
     >>> reputation(updates)["score"].tolist()
     [0.7]
     """
-    rows, times_us = timed(updates, "reputation_update", "agent_id", "new_score")
+    given = timed(updates, "reputation_update", "agent_id", "new_score")
+    [(rows, times_us)] = believed(reputation_update=given)
     seconds = times_us // SECOND_US
     start, width = span([seconds], window_s, resolution_s)
     arrived = rows["seq"].to_numpy() if "seq" in rows.columns else np.arange(len(rows))

@@ -130,7 +130,11 @@ class Tallies:
         selection: Selection = _EVERYBODY,
         known: Mapping[str, str] | None = None,
     ) -> pd.DataFrame:
-        """Return one tally; it equals what `chaosnb.analysis` makes of the same rows.
+        """Return one tally; it equals what `chaosnb.analysis` makes of the same rows, if clocks are right.
+
+        A function of tables has each block, and takes for their newest time the one believed by the rows of
+        votes and blocks alone, which also tell when they arrived. So `consensus` can differ from it in
+        blocks dated ahead, and in how long undecided ones wait; nothing else depends on what time it is.
 
         Parameters
         ----------
@@ -147,8 +151,9 @@ class Tallies:
         pandas.DataFrame
             approval: as `chaosnb.analysis.approval_rate` by personality, without the interval.
             outcomes: as `chaosnb.analysis.block_outcomes`.
-            consensus: as `chaosnb.analysis.consensus_time`; what is dated over an hour ahead of the feed is
-            left out until the feed comes there.
+            consensus: as `chaosnb.analysis.consensus_time`, but without the blocks that are dated after the
+            newest event time of the feed that is believed (`Batch.newest_us`: no more than an hour ahead of
+            the median of the last 101 events, of whatever type); they come once the feed has come there.
             movers: as `chaosnb.analysis.reputation_movers`.
             sentiment_by: as `chaosnb.analysis.sentiment_index` by personality, without the interval.
 
