@@ -11,7 +11,9 @@ import plotly.graph_objects as go
 HOSTILE = (
     "<img src=x onerror=alert(1)><a href='javascript:alert(1)'>y</a>%{x}$x^2$\N{RIGHT-TO-LEFT OVERRIDE}\x1b\0"
 )
-_OURS = re.compile(r"<br>|</?i>|<extra>|</extra>|%\{(?:x|y|text|hovertext|customdata|fullData\.name)[^}]*\}")
+_OURS = re.compile(
+    r"<br>|</?[bi]>|<extra>|</extra>|%\{(?:x|y|text|hovertext|customdata|fullData\.name)[^}]*\}"
+)
 
 
 def texts_of(figure: go.Figure) -> list[str]:

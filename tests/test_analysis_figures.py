@@ -11,7 +11,7 @@ import pytest
 
 from chaosnb import analysis, figures
 from chaosnb.analysis.drifts import CRITICAL_95
-from tests.engines import devnet, empty, on_engine
+from tests.engines import ENGINES, devnet, empty, on_engine
 from tests.figure_texts import HOSTILE, assert_only_text, texts_of
 
 _, TABLES = devnet(seconds=60)
@@ -29,11 +29,38 @@ DRAWN: dict[str, tuple[str, ...]] = {
     "finality_curve": ("block_validation", "block_proposal"),
     "block_intervals": ("block_proposal",),
     "height": ("block_proposal", "network_metrics"),
+    "agreement": ("block_validation",),
+    "alliance_churn": ("alliance_update",),
+    "alliance_cohesion": ("block_validation", "alliance_update"),
+    "alliances": ("alliance_update",),
+    "block_tree": ("block_proposal", "block_validation"),
+    "decisions": ("block_validation",),
+    "event_rate": ("meme_posted",),
+    "lag": ("meme_posted",),
+    "meme_effect": ("block_validation", "meme_posted", "block_proposal"),
+    "meme_spread": ("consensus_discussion",),
+    "reputation": ("reputation_update",),
+    "reputation_breaks": ("reputation_update",),
+    "reputation_inequality": ("reputation_update",),
+    "reputation_movers": ("reputation_update",),
+    "reputation_reversion": ("reputation_update",),
+    "sentiment": ("consensus_discussion",),
+    "sentiment_by": ("consensus_discussion",),
+    "sentiment_lead": ("block_validation", "consensus_discussion"),
+    "tps": ("network_metrics", "block_proposal"),
+    "uptime": ("agent_status",),
+    "vote_drivers": ("block_validation", "consensus_discussion", "meme_posted", "alliance_update"),
+    "vote_heatmap": ("block_validation", "block_proposal"),
+    "double_votes": ("block_validation",),
+    "alliance_spells": ("alliance_update",),
+    "absences": ("agent_status",),
+    "reputation_summary": ("reputation_update",),
 }
+OPTIONS: dict[str, dict[str, Any]] = {"meme_effect": {"fresh_s": 0.35}, "vote_drivers": {"fresh_s": 0.35}}
 
 
 def draw(name: str, *frames: Any, **options: Any) -> go.Figure:
-    figure = getattr(figures, name)(*frames, **options)
+    figure = getattr(figures, name)(*frames, **OPTIONS.get(name, {}), **options)
     assert isinstance(figure, go.Figure)
     return figure
 
@@ -47,16 +74,53 @@ def test_a_figure_is_the_same_whatever_holds_its_rows(name: str) -> None:
         other = draw(name, *[on_engine(engine, frame) for frame in frames])
         assert len(other.data) == len(drawn.data)
         for one, same in zip(drawn.data, other.data, strict=True):
-            for axis in "xy":
-                np.testing.assert_allclose(np.float64(same[axis]), np.float64(one[axis]), rtol=1e-9)
-            assert (same.name, same.hovertext) == (one.name, one.hovertext)
+            for axis in ("x", "y", *[more for more in ("z", "base") if more in one]):
+                np.testing.assert_allclose(
+                    np.float64(same[axis]), np.float64(one[axis]), rtol=1e-9, atol=1e-9
+                )
+            hovers = [np.asarray(trace.hovertext, object).tolist() for trace in (same, one)]
+            assert (same.name, hovers[0]) == (one.name, hovers[1])
         assert other.layout.title.text == drawn.layout.title.text
     told = [frame.copy() for frame in frames]
     told[0].attrs["source"] = "somewhere (simulated)"
     assert "source: somewhere (simulated)" in texts_of(draw(name, *told))
-    assert "no data" in texts_of(draw(name, *[empty(table) for table in DRAWN[name]]))
-    with pytest.raises(ValueError, match=rf"s\.{DRAWN[name][0]}"):
+    nothing = texts_of(draw(name, *[empty(table) for table in DRAWN[name]]))
+    assert {"no data", "no breaks"} & {*nothing}
+    with pytest.raises(ValueError, match=rf"s\.{DRAWN[name][0]}|Every table has"):
         draw(name, *[pd.DataFrame({"a": [1]}) for _ in frames])
+
+
+@pytest.mark.parametrize(
+    "name", ["consensus_times", "reputation_inequality", "discussion_volume", "block_intervals", "height"]
+)
+def test_a_clock_that_is_far_off_squeezes_no_figure(name: str) -> None:
+    """One row of each table that is dated 2099 is not drawn."""
+    frames = [TABLES[table].copy() for table in DRAWN[name]]
+    for frame in frames:
+        alone = frame.get("height", frame["seq"]).drop_duplicates(keep=False)  # of no fork
+        frame.loc[alone.index[len(alone) // 2], "timestamp"] = pd.Timestamp("2099-01-01", tz="UTC")
+    for given in (frames, [on_engine("duckdb", frame) for frame in frames]):
+        drawn = [trace.x.max() for trace in draw(name, *given).data if len(trace.x)]
+        assert max(drawn) < pd.Timestamp("2090-01-01").timestamp() * 1000
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_memes_are_shown_from_any_kind_of_frame(engine: str) -> None:
+    """The same cards, with their tags."""
+    posted = TABLES["meme_posted"]
+    assert figures.memes(on_engine(engine, posted)).html == figures.memes(posted).html
+
+
+@pytest.mark.parametrize("name", ["consensus_times", "discussion_volume"])
+def test_a_block_without_a_hash_is_drawn_without_a_name(name: str) -> None:
+    """Beside the others, not instead of an error."""
+    frames = [TABLES[table].copy() for table in DRAWN[name]]
+    for frame in frames:
+        frame["block_hash"] = frame["block_hash"].where(frame["block_hash"] != frame["block_hash"].iloc[0])
+    whole = draw(name, *[TABLES[table] for table in DRAWN[name]])
+    assert sum(len(trace.x) for trace in draw(name, *frames).data) == sum(
+        len(trace.x) for trace in whole.data
+    )
 
 
 @pytest.mark.parametrize("name", ["participation", "consensus_times", "drift", "discussion_volume"])

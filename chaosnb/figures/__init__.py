@@ -21,7 +21,7 @@ from chaosnb.figures.agents import (
     reputation_movers,
     uptime,
 )
-from chaosnb.figures.ballots import vote_heatmap
+from chaosnb.figures.ballots import double_votes, vote_heatmap
 from chaosnb.figures.consensus import consensus_times, drift, finality_curve, outcomes
 from chaosnb.figures.continuity import reputation_breaks
 from chaosnb.figures.discussions import discussion_volume, meme_influence, meme_tags
@@ -40,9 +40,11 @@ from chaosnb.figures.reversion import reputation_reversion
 from chaosnb.figures.series import decisions, event_rate, lag, reputation, sentiment, tps
 from chaosnb.figures.shares import approval_by, participation, participation_by_status, vote_distribution
 from chaosnb.figures.specs import FIGURES
+from chaosnb.figures.spells import absences, alliance_spells
 from chaosnb.figures.standings import PLOTS
 from chaosnb.figures.style import PALETTE, Columns, label
 from chaosnb.figures.tree import block_tree
+from chaosnb.figures.volatility import reputation_summary
 from chaosnb.text import no_such_name
 
 __all__ = [
@@ -50,9 +52,11 @@ __all__ = [
     "PALETTE",
     "PLOTS",
     "Columns",
+    "absences",
     "agreement",
     "alliance_churn",
     "alliance_cohesion",
+    "alliance_spells",
     "alliances",
     "approval_by",
     "block_intervals",
@@ -60,6 +64,7 @@ __all__ = [
     "consensus_times",
     "decisions",
     "discussion_volume",
+    "double_votes",
     "drift",
     "event_rate",
     "finality_curve",
@@ -80,6 +85,7 @@ __all__ = [
     "reputation_inequality",
     "reputation_movers",
     "reputation_reversion",
+    "reputation_summary",
     "sentiment",
     "sentiment_by",
     "sentiment_lead",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
 from chaosnb.analysis.agreement import agreement_clusters, vote_agreement
 from chaosnb.analysis.availability import agent_uptime
+from chaosnb.analysis.frames import to_pandas
 from chaosnb.analysis.memes import meme_spread as spread
+from chaosnb.analysis.presents import without_ahead
 from chaosnb.analysis.reputation import reputation_inequality as inequality
 from chaosnb.analysis.reputation import reputation_movers as movers
 from chaosnb.analysis.spells import alliance_churn as churn
@@ -47,13 +49,13 @@ _SCALE: Final = [[0, _ORANGE], [0.5, "#FFFFFF"], [1, _BLUE]]
 
 
 def agreement(
-    votes: pd.DataFrame, *, minimum_overlap: int = 20, validators: int = 60, clusters: bool = False
+    votes: Any, *, minimum_overlap: int = 20, validators: int = 60, clusters: bool = False
 ) -> go.Figure:
     """Draw how much each two validators agree beyond chance.
 
     Parameters
     ----------
-    votes : pandas.DataFrame
+    votes : frame
         The table `block_validation`.
     minimum_overlap : int
         On how many blocks both must have voted.
@@ -82,7 +84,7 @@ def agreement(
     >>> agreement(votes, minimum_overlap=2).data[0].z.tolist()
     [[nan, 1.0], [1.0, nan]]
     """
-    pairs = vote_agreement(votes, minimum_overlap=minimum_overlap)
+    pairs = to_pandas(vote_agreement(votes, minimum_overlap=minimum_overlap))
     ends = pd.concat(
         [
             pairs[["validator_a", "blocks"]],
@@ -126,12 +128,12 @@ def agreement(
     return still({"data": [cells], "layout": layout}, votes)
 
 
-def meme_spread(messages: pd.DataFrame, *, every_s: float = 1, top: int = 8) -> go.Figure:
+def meme_spread(messages: Any, *, every_s: float = 1, top: int = 8) -> go.Figure:
     """Draw how often the memes referred to most were referred to, from the first time on.
 
     Parameters
     ----------
-    messages : pandas.DataFrame
+    messages : frame
         The table `consensus_discussion`.
     every_s : float
         How many seconds of event time a point stands for.
@@ -154,7 +156,7 @@ def meme_spread(messages: pd.DataFrame, *, every_s: float = 1, top: int = 8) -> 
     >>> meme_spread(pd.DataFrame({**said, "agent_id": "a", "block_hash": "h"})).data[0].y.tolist()
     [1.0, 2.0]
     """
-    found = spread(messages, every_s=every_s, top=top)
+    found = to_pandas(spread(messages, every_s=every_s, top=top))
     data = []
     for place, (name, rows) in enumerate(found.groupby("meme_id", sort=False)):
         shape = {"color": PALETTE[place % 7], "width": 2, "shape": "hv", "dash": DASHES[place // 7 % 4]}
@@ -169,13 +171,13 @@ def meme_spread(messages: pd.DataFrame, *, every_s: float = 1, top: int = 8) -> 
 
 
 def reputation_inequality(
-    updates: pd.DataFrame, *, every_s: float = 60, gaps: pd.DataFrame | None = None
+    updates: Any, *, every_s: float = 60, gaps: pd.DataFrame | None = None
 ) -> go.Figure:
     """Draw how unequal the agents' reputation is over time.
 
     Parameters
     ----------
-    updates : pandas.DataFrame
+    updates : frame
         The table `reputation_update`.
     every_s : float
         How many seconds of event time a point stands for.
@@ -198,19 +200,19 @@ def reputation_inequality(
     >>> reputation_inequality(pd.DataFrame({**of, "new_score": [0.2, 0.6]})).data[0].y.round(2).tolist()
     [0.25]
     """
-    found = inequality(updates, every_s=every_s)
+    found = without_ahead(to_pandas(inequality(updates, every_s=every_s)), reputation_update=updates)
     data = [line(milliseconds(found), found["gini"], "Gini", _BLUE, "%{y:.3f}")]
     layout = time_layout("Inequality of reputation", "Gini's coefficient", empty=found.empty)
     layout["yaxis"]["rangemode"] = "tozero"
     return still(mark_gaps({"data": data, "layout": layout}, gaps), updates)
 
 
-def reputation_movers(updates: pd.DataFrame, *, top: int = 10, reasons: int = 3) -> go.Figure:
+def reputation_movers(updates: Any, *, top: int = 10, reasons: int = 3) -> go.Figure:
     """Draw whose reputation changed most, and for which reasons.
 
     Parameters
     ----------
-    updates : pandas.DataFrame
+    updates : frame
         The table `reputation_update`.
     top : int
         How many agents.
@@ -233,17 +235,15 @@ def reputation_movers(updates: pd.DataFrame, *, top: int = 10, reasons: int = 3)
     >>> reputation_movers(pd.DataFrame({**of, "new_score": [0.75], "reason": "charm"})).data[0].x.tolist()
     [0.25]
     """
-    return still(standings.movers(movers(updates, top=top, reasons=reasons)), updates)
+    return still(standings.movers(to_pandas(movers(updates, top=top, reasons=reasons))), updates)
 
 
-def alliance_churn(
-    updates: pd.DataFrame, *, every_s: float = 60, gaps: pd.DataFrame | None = None
-) -> go.Figure:
+def alliance_churn(updates: Any, *, every_s: float = 60, gaps: pd.DataFrame | None = None) -> go.Figure:
     """Draw how many memberships of alliances stand, and how many begin and end, over time.
 
     Parameters
     ----------
-    updates : pandas.DataFrame
+    updates : frame
         The table `alliance_update`.
     every_s : float
         How many seconds of event time a bar stands for.
@@ -267,7 +267,7 @@ def alliance_churn(
     >>> [trace.name for trace in alliance_churn(pd.DataFrame({**updates, "duration": "PT2H"})).data]
     ['joined', 'left', 'expired', 'members']
     """
-    found = churn(updates, every_s=every_s)
+    found = to_pandas(churn(updates, every_s=every_s))
     x = milliseconds(found)
     data: list[Spec] = [
         {
@@ -283,12 +283,12 @@ def alliance_churn(
     return still(mark_gaps({"data": data, "layout": layout}, gaps), updates)
 
 
-def uptime(statuses: pd.DataFrame, *, most: int = 40) -> go.Figure:
+def uptime(statuses: Any, *, most: int = 40) -> go.Figure:
     """Draw for which share of the time each agent was active, inactive and in maintenance.
 
     Parameters
     ----------
-    statuses : pandas.DataFrame
+    statuses : frame
         The table `agent_status`.
     most : int
         How many agents, those with the least uptime.
@@ -310,7 +310,7 @@ def uptime(statuses: pd.DataFrame, *, most: int = 40) -> go.Figure:
     >>> {trace.name: trace.x.tolist() for trace in figure.data}
     {'active': [75.0], 'maintenance': [25.0], 'inactive': [0.0]}
     """
-    every = agent_uptime(statuses).dropna(subset="uptime")
+    every = to_pandas(agent_uptime(statuses)).dropna(subset="uptime")
     found = every.head(most).iloc[::-1]
     looks = {"active": _GREEN, "maintenance": _ORANGE, "inactive": _RED, "other": _GREY}
     total = found[[f"{name}_s" for name in looks]].sum(axis=1)

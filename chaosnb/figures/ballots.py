@@ -1,4 +1,4 @@
-"""The figure of who voted how on which block."""
+"""Figures of single votes: who voted how on which block, and who voted twice."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from chaosnb.analysis import ballots
 from chaosnb.analysis.ballots import valid_votes
 from chaosnb.analysis.columns import require, texts
+from chaosnb.analysis.frames import to_pandas
 from chaosnb.figures.style import PALETTE, Spec, label, plane_layout, room_for, still, words
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["vote_heatmap"]
+__all__ = ["double_votes", "vote_heatmap"]
 
-_GREEN, _RED, _GREY = PALETTE[2], PALETTE[5], PALETTE[6]
+_BLUE, _GREEN, _RED, _GREY = PALETTE[0], PALETTE[2], PALETTE[5], PALETTE[6]
 # In print green and red are the same grey: a cross tells them apart.
 _LOOKS: Final = {"reject": (_RED, "×"), "other": (_GREY, "?"), "approve": (_GREEN, "")}
 _ROW_PX: Final = 16
@@ -24,8 +26,8 @@ _TICKS: Final = 12
 
 
 def vote_heatmap(
-    votes: pd.DataFrame,
-    blocks: pd.DataFrame | None = None,
+    votes: Any,
+    blocks: Any = None,
     *,
     newest: int = 60,
     validators: int = 40,
@@ -34,9 +36,9 @@ def vote_heatmap(
 
     Parameters
     ----------
-    votes : pandas.DataFrame
+    votes : frame
         The table `block_validation`. Of several votes on a block by one validator the first counts.
-    blocks : pandas.DataFrame, optional
+    blocks : frame, optional
         The table `block_proposal`, to name blocks by height. None: they are named by hash.
     newest : int
         How many blocks to draw, those whose votes came last.
@@ -103,9 +105,79 @@ def vote_heatmap(
     return still({"data": [cells_trace, *keys], "layout": layout}, votes)
 
 
-def _cells(votes: pd.DataFrame) -> pd.DataFrame:
-    require(votes, "block_validation", "timestamp", "block_hash", "validator_id", "decision")
-    rows = valid_votes(votes)
+def double_votes(votes: Any, *, most: int = 40) -> go.Figure:
+    """Draw who voted again on a block, and how often that contradicted the first vote.
+
+    Parameters
+    ----------
+    votes : frame
+        The table `block_validation`.
+    most : int
+        How many validators to draw: those with most votes that contradict, then those with most others.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Counts of what `chaosnb.analysis.double_votes` finds: votes that do not count elsewhere.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no frame, or lacks a column (the message says which table has it).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> votes = {"timestamp": pd.to_datetime([1, 2, 3], unit="s"), "block_hash": "h", "validator_id": "v"}
+    >>> votes |= {"validator_personality": "lawful", "decision": ["reject", "approve", "reject"]}
+    >>> figure = double_votes(pd.DataFrame(votes))
+    >>> figure.layout.title.text, [(trace.name, trace.x.tolist()) for trace in figure.data]
+    ('Double votes: 2 by 1 of 1 validators', [('contradicting the first', [1]), ('the same again', [1])])
+    """
+    found = to_pandas(ballots.double_votes(votes))
+    voters = to_pandas(ballots.approval_rate(votes, "validator"))
+    against = (found["decision"].astype("str") != found["first_decision"].astype("str")).to_numpy(bool)
+    who = found["validator_id"].astype("str")
+    each = pd.DataFrame({"against": against, "again": ~against}).groupby(who.to_numpy()).sum()
+    drawn = each.sort_values(["against", "again"], ascending=False, kind="stable").head(most).iloc[::-1]
+    names = [str(name) for name in drawn.index]
+    cast = voters.set_index(voters["validator"].astype("str"))[["approve", "reject", "other"]].sum(axis=1)
+    told = [
+        f"{label(name)}<br>{n:,} votes that count, and {one:,} more on the same blocks"
+        f"<br>of which {other:,} contradict the first"
+        for name, one, other, n in zip(
+            names, drawn.sum(axis=1), drawn["against"], cast.reindex(drawn.index), strict=True
+        )
+    ]
+    data: list[Spec] = [
+        {
+            **{"type": "bar", "orientation": "h", "name": name, "marker": {"color": color}, "width": 0.7},
+            **{"x": drawn[column].to_numpy(np.int64), "y": np.arange(len(drawn)), "hovertext": told},
+            "hovertemplate": "%{hovertext}<extra></extra>",
+        }
+        for name, column, color in (
+            ("contradicting the first", "against", _RED),
+            ("the same again", "again", _BLUE),
+        )
+    ]
+    of = f", of whom {len(drawn):,} are drawn" if len(drawn) < len(each) else ""
+    by = f" by {len(each):,} of {len(voters):,} validators{of}" if len(each) else ""
+    title = f"Double votes: {len(found):,}{by}"
+    height = 130 + max(_ROW_PX * len(drawn), 120)
+    layout = plane_layout(title, "votes after the first", "", empty=drawn.empty, height=height)
+    if len(voters) and drawn.empty:
+        layout["annotations"][0]["text"] = "nobody voted twice on a block"
+    layout["barmode"] = "stack"
+    layout["xaxis"] |= {"rangemode": "tozero", "tickformat": ",d"}
+    layout["yaxis"] |= {"tickvals": [*range(len(names))], "ticktext": [label(name) for name in names]}
+    layout["yaxis"]["zeroline"] = False
+    layout["margin"]["l"] = room_for(names)
+    return still({"data": data, "layout": layout}, votes)
+
+
+def _cells(votes: Any) -> pd.DataFrame:
+    table = require(votes, "block_validation", "timestamp", "block_hash", "validator_id", "decision")
+    rows = valid_votes(table)
     names = ("block_hash", "validator_id", "validator_personality", "decision", "reason")
     nothing = np.full(len(rows), "", dtype=object)
     found = {name: texts(rows[name]) if name in rows.columns else nothing for name in names}
@@ -117,7 +189,7 @@ def _by_approval(cells: pd.DataFrame) -> list[str]:
     return sorted(map(str, share.index), key=lambda name: (-share[name], name))
 
 
-def _block_names(hashes: list[str], blocks: pd.DataFrame | None) -> list[str]:
+def _block_names(hashes: list[str], blocks: Any) -> list[str]:
     heights: dict[Any, Any] = {}
     if blocks is not None:
         rows = require(blocks, "block_proposal", "block_hash", "height")

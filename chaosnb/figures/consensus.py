@@ -10,6 +10,7 @@ import pandas as pd
 from chaosnb.analysis import drifts, finality
 from chaosnb.analysis.frames import to_pandas
 from chaosnb.analysis.outcomes import block_outcomes
+from chaosnb.analysis.presents import without_ahead
 from chaosnb.figures import standings
 from chaosnb.figures.gaps import mark_gaps
 from chaosnb.figures.style import (
@@ -101,6 +102,7 @@ def consensus_times(
     [1.0]
     """
     found = to_pandas(finality.consensus_time(votes, blocks, validators=validators, quorum=quorum))
+    found = without_ahead(found, block_validation=votes, block_proposal=blocks)
     return still(mark_gaps(standings.consensus(found), gaps), votes, blocks)
 
 

@@ -63,6 +63,10 @@ def reputation_breaks(updates: Any, gaps: pd.DataFrame | None = None) -> go.Figu
         # Else plotly names neither where there is only one.
         look["showlegend"] = True
         points.append({**look, **at, "hovertemplate": "%{hovertext}<extra></extra>"})
-    layout = time_layout(f"Breaks in reputation: {len(found):,}", "old score − last new score", empty=False)
+    layout = time_layout(
+        f"Breaks in reputation: {len(found):,}", "old score − last new score", empty=found.empty
+    )
+    if found.empty:
+        layout["annotations"][0]["text"] = "no breaks"
     layout["hovermode"] = "closest"
     return still(mark_gaps({"data": points, "layout": layout}, gaps), updates)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import pandas as pd
 
 from chaosnb.analysis import discussion, memes
+from chaosnb.analysis.columns import texts
 from chaosnb.analysis.frames import to_pandas
+from chaosnb.analysis.presents import without_ahead
 from chaosnb.figures.estimates import forest
 from chaosnb.figures.gaps import mark_gaps
 from chaosnb.figures.style import PALETTE, Spec, floats, label, milliseconds, still, time_layout
@@ -50,11 +52,13 @@ def discussion_volume(messages: Any, blocks: Any = None, *, gaps: pd.DataFrame |
     [2.0]
     """
     found = to_pandas(discussion.discussion_volume(messages, blocks))
+    of = {} if blocks is None else {"block_proposal": blocks}
+    found = without_ahead(found, consensus_discussion=messages, **of)
     x = milliseconds(found)
     told = [
         f"{label(name)}: {said:,} messages of {speakers:,} agents"
         for name, said, speakers in zip(
-            found["block_hash"], found["messages"], found["speakers"], strict=True
+            texts(found["block_hash"]), found["messages"], found["speakers"], strict=True
         )
     ]
     bars: list[Spec] = []

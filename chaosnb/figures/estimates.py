@@ -12,6 +12,7 @@ from chaosnb.analysis.blocs import alliance_cohesion as blocs
 from chaosnb.analysis.discussion import sentiment_index
 from chaosnb.analysis.discussion import sentiment_lead as leads
 from chaosnb.analysis.drivers import vote_drivers as drivers
+from chaosnb.analysis.frames import to_pandas
 from chaosnb.analysis.intervals import difference_interval
 from chaosnb.analysis.meme_votes import meme_effect as effects
 from chaosnb.figures.style import PALETTE, Floats, Spec, label, plane_layout, still, whiskers
@@ -34,12 +35,12 @@ _ROW_PX: Final = 26
 _MOST_GROUPS: Final = 12
 
 
-def sentiment_by(messages: pd.DataFrame, by: Literal["personality", "agent"] = "personality") -> go.Figure:
+def sentiment_by(messages: Any, by: Literal["personality", "agent"] = "personality") -> go.Figure:
     """Draw how positive what each personality says is, with 95 % confidence intervals.
 
     Parameters
     ----------
-    messages : pandas.DataFrame
+    messages : frame
         The table `consensus_discussion`.
     by : {"personality", "agent"}
 
@@ -59,7 +60,7 @@ def sentiment_by(messages: pd.DataFrame, by: Literal["personality", "agent"] = "
     >>> sentiment_by(pd.DataFrame({**said, "sentiment": ["positive", "neutral"]})).data[0].x.tolist()
     [0.5]
     """
-    return still(sentiments(sentiment_index(messages, by), by, most=None), messages)
+    return still(sentiments(to_pandas(sentiment_index(messages, by)), by, most=None), messages)
 
 
 def sentiments(found: pd.DataFrame, by: str = "personality", *, most: int | None = _MOST_GROUPS) -> Spec:
@@ -87,14 +88,14 @@ def sentiments(found: pd.DataFrame, by: str = "personality", *, most: int | None
     return forest(title, axis, names, drawn, "sentiment_index")
 
 
-def sentiment_lead(votes: pd.DataFrame, messages: pd.DataFrame, *, lags: int = 5) -> go.Figure:
+def sentiment_lead(votes: Any, messages: Any, *, lags: int = 5) -> go.Figure:
     """Draw how approval goes with what was said about blocks before and after.
 
     Parameters
     ----------
-    votes : pandas.DataFrame
+    votes : frame
         The table `block_validation`.
-    messages : pandas.DataFrame
+    messages : frame
         The table `consensus_discussion`.
     lags : int
         How many blocks to look ahead and back.
@@ -117,7 +118,7 @@ def sentiment_lead(votes: pd.DataFrame, messages: pd.DataFrame, *, lags: int = 5
     >>> sentiment_lead(votes, said, lags=1).data[0].x.tolist()
     [-1, 0, 1]
     """
-    found = leads(votes, messages, lags=lags)
+    found = to_pandas(leads(votes, messages, lags=lags))
     r, low, high = (found[name].to_numpy(np.float64) for name in ("correlation", "low", "high"))
     known = found["blocks"].to_numpy(np.int64)
     told = [
@@ -140,10 +141,10 @@ def sentiment_lead(votes: pd.DataFrame, messages: pd.DataFrame, *, lags: int = 5
 
 
 def vote_drivers(
-    votes: pd.DataFrame,
-    messages: pd.DataFrame | None = None,
-    memes: pd.DataFrame | None = None,
-    alliances: pd.DataFrame | None = None,
+    votes: Any,
+    messages: Any = None,
+    memes: Any = None,
+    alliances: Any = None,
     *,
     fresh_s: float | None = None,
 ) -> go.Figure:
@@ -151,7 +152,7 @@ def vote_drivers(
 
     Parameters
     ----------
-    votes, messages, memes, alliances : pandas.DataFrame
+    votes, messages, memes, alliances : frame
         The tables `block_validation`, `consensus_discussion`, `meme_posted` and `alliance_update`; those that
         are None are left out.
     fresh_s : float, optional
@@ -176,7 +177,7 @@ def vote_drivers(
     >>> vote_drivers(votes).layout.annotations[0].text
     'no data'
     """
-    found = drivers(votes, messages, memes, alliances, fresh_s=fresh_s)
+    found = to_pandas(drivers(votes, messages, memes, alliances, fresh_s=fresh_s))
     copied = found[(found["unit"] == "share") & found["estimate"].notna()]
     odds = found[(found["unit"] == "log-odds") & found["estimate"].notna()]
     odds = odds.assign(low=odds["odds_low"], high=odds["odds_high"])
@@ -194,16 +195,14 @@ def vote_drivers(
     return still(spec, votes)
 
 
-def meme_effect(
-    votes: pd.DataFrame, memes: pd.DataFrame, blocks: pd.DataFrame | None = None, *, fresh_s: float
-) -> go.Figure:
+def meme_effect(votes: Any, memes: Any, blocks: Any = None, *, fresh_s: float) -> go.Figure:
     """Draw how much more each personality approves when a meme is fresh.
 
     Parameters
     ----------
-    votes, memes : pandas.DataFrame
+    votes, memes : frame
         The tables `block_validation` and `meme_posted`.
-    blocks : pandas.DataFrame, optional
+    blocks : frame, optional
         The table `block_proposal`, to draw the difference with the producer held constant, too.
     fresh_s : float
         For how many seconds a meme is fresh.
@@ -228,7 +227,7 @@ def meme_effect(
     >>> meme_effect(votes, memes, fresh_s=5).data[0].x.tolist()
     [50.0]
     """
-    found = effects(votes, memes, blocks, fresh_s=fresh_s).dropna(subset="difference")
+    found = to_pandas(effects(votes, memes, blocks, fresh_s=fresh_s)).dropna(subset="difference")
     found = found.sort_values("difference", ascending=False)
     names = [
         f"{label(kind)} (n = {n:,})"
@@ -251,12 +250,12 @@ def meme_effect(
     return still(spec, votes, memes, blocks)
 
 
-def alliance_cohesion(votes: pd.DataFrame, updates: pd.DataFrame, *, most: int = 25) -> go.Figure:
+def alliance_cohesion(votes: Any, updates: Any, *, most: int = 25) -> go.Figure:
     """Draw how much more the members of each alliance agree with each other than with others.
 
     Parameters
     ----------
-    votes, updates : pandas.DataFrame
+    votes, updates : frame
         The tables `block_validation` and `alliance_update`.
     most : int
         How many alliances to draw, those with most blocks.
@@ -281,7 +280,7 @@ def alliance_cohesion(votes: pd.DataFrame, updates: pd.DataFrame, *, most: int =
     >>> alliance_cohesion(votes, pd.DataFrame({**updates, "duration": "P1W"})).data[0].x.tolist()
     [100.0]
     """
-    every = blocs(votes, updates)
+    every = to_pandas(blocs(votes, updates))
     found = every.nlargest(most, "blocks").sort_values("lift", ascending=False)
     names = [
         f"{label(name)} (n = {n:,})" for name, n in zip(found["alliance_id"], found["blocks"], strict=True)

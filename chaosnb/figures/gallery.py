@@ -61,12 +61,12 @@ class Gallery:
         return self.html
 
 
-def memes(frame: pd.DataFrame, *, newest: int = 24) -> Gallery:
+def memes(frame: Any, *, newest: int = 24) -> Gallery:
     """Show memes as cards of text: caption, creator, tags, and a link to what they point to.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : frame
         The table `meme_posted`.
     newest : int
         How many to show, the newest ones.
@@ -104,7 +104,7 @@ def memes(frame: pd.DataFrame, *, newest: int = 24) -> Gallery:
         for at_us in times_us[order]
     ]
     shown = pd.DataFrame(found)
-    shown.attrs = dict(frame.attrs)
+    shown.attrs = dict(rows.attrs)
     return Gallery(shown, len(rows))
 
 

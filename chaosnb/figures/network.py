@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,12 @@ _LABELLED: Final = 40
 Floats = npt.NDArray[np.float64]
 
 
-def alliances(updates: pd.DataFrame, at: str | pd.Timestamp | None = None, *, newest: int = 25) -> go.Figure:
+def alliances(updates: Any, at: str | pd.Timestamp | None = None, *, newest: int = 25) -> go.Figure:
     """Draw who is allied with whom: agents as dots, alliances as diamonds, each joined to its members.
 
     Parameters
     ----------
-    updates : pandas.DataFrame
+    updates : frame
         The table `alliance_update`.
     at : str or pandas.Timestamp, optional
         A moment: alliances as they were then, without those whose duration was over. None: each in its last

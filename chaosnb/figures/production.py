@@ -9,6 +9,7 @@ import pandas as pd
 
 from chaosnb.analysis import production
 from chaosnb.analysis.frames import to_pandas
+from chaosnb.analysis.presents import without_ahead
 from chaosnb.figures.gaps import mark_gaps
 from chaosnb.figures.style import PALETTE, Spec, floats, line, milliseconds, still, time_layout
 
@@ -47,7 +48,8 @@ def block_intervals(blocks: Any, *, gaps: pd.DataFrame | None = None) -> go.Figu
     >>> block_intervals(blocks).data[0].y.tolist()
     [2.0, 2.0]
     """
-    found = to_pandas(production.block_intervals(blocks)).dropna(subset="interval_s").sort_values("time")
+    every = without_ahead(to_pandas(production.block_intervals(blocks)), block_proposal=blocks)
+    found = every.dropna(subset="interval_s").sort_values("time")
     seconds = floats(found, "interval_s")
     told = [
         f"height {height:,}: {s:.2f} s after the one below"
@@ -105,6 +107,7 @@ def height(blocks: Any, metrics: Any, *, every_s: float = 60, gaps: pd.DataFrame
     [0.0, 5.0]
     """
     found = to_pandas(production.height_progress(blocks, metrics, every_s=every_s))
+    found = without_ahead(found, block_proposal=blocks, network_metrics=metrics)
     x = milliseconds(found)
     hover = "%{y:,.0f}"
     lines = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 
+from chaosnb.analysis.frames import to_pandas
 from chaosnb.analysis.reputation import reputation_reversion as reversion
 from chaosnb.analysis.reputation import score_deviations
 from chaosnb.figures.style import PALETTE, Spec, floats, label, plane_layout, still
@@ -20,12 +20,12 @@ _BLUE, _ORANGE = PALETTE[0], PALETTE[1]
 _MOST_POINTS: Final = 1500
 
 
-def reputation_reversion(updates: pd.DataFrame, *, confidence: float = 0.95) -> go.Figure:
+def reputation_reversion(updates: Any, *, confidence: float = 0.95) -> go.Figure:
     """Draw how scores change, against how far they were from their agents' means: a fall if they return.
 
     Parameters
     ----------
-    updates : pandas.DataFrame
+    updates : frame
         The table `reputation_update`.
     confidence : float
         How sure to be that the slope lies within the shaded wedge, between 0 and 1.
@@ -44,13 +44,14 @@ def reputation_reversion(updates: pd.DataFrame, *, confidence: float = 0.95) -> 
 
     Examples
     --------
+    >>> import pandas as pd
     >>> of = {"timestamp": pd.to_datetime(range(40), unit="s"), "agent_id": ["a", "b"] * 20}
     >>> updates = pd.DataFrame({**of, "old_score": [0.4, 0.4, 0.6, 0.6] * 10})
     >>> figure = reputation_reversion(updates.assign(new_score=[0.6, 0.6, 0.4, 0.4] * 10))
     >>> figure.data[0].x[:3].round(2).tolist(), figure.data[0].y[:3].round(2).tolist()
     ([-0.1, -0.1, 0.1], [0.2, 0.2, -0.2])
     """
-    found = reversion(updates, confidence=confidence)
+    found = to_pandas(reversion(updates, confidence=confidence))
     every = score_deviations(updates)
     places = np.linspace(0, max(len(every) - 1, 0), min(_MOST_POINTS, len(every))).astype(np.int64)
     drawn = every.iloc[places]

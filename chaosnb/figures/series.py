@@ -1,6 +1,7 @@
 """Tables in, static plotly figures over time out, by the specifications that the live plots follow.
 
-Each takes a table of events or the aggregate that a live plot shows, and both give the same figure.
+Each takes a table of events or the aggregate that a live plot shows, and both give the same figure. Rows of a
+clock that is far ahead are left out of both; see `chaosnb.analysis.consensus_time`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pandas as pd
 from chaosnb.analysis import activity, timelines
 from chaosnb.analysis.columns import require
 from chaosnb.figures import specs
-from chaosnb.figures.style import Columns, still
+from chaosnb.figures.style import still
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -29,8 +30,8 @@ _AGGREGATES: Final = {
 
 
 def tps(
-    frame: Columns,
-    blocks: pd.DataFrame | None = None,
+    frame: Any,
+    blocks: Any = None,
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
@@ -40,9 +41,9 @@ def tps(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : frame
         The table `network_metrics`, or the aggregate ``s.aggregate("tps")``.
-    blocks : pandas.DataFrame, optional
+    blocks : frame, optional
         The table `block_proposal`. None: only what nodes report is drawn.
     gaps : pandas.DataFrame, optional
         What is missing, as `Stream.gaps` tells, to be shaded. None shades nothing.
@@ -77,7 +78,7 @@ def tps(
 
 
 def decisions(
-    frame: Columns,
+    frame: Any,
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
@@ -87,7 +88,7 @@ def decisions(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : frame
         The table `block_validation`, or the aggregate ``s.aggregate("decisions")``.
     gaps, window_s, resolution_s : optional
         As in `tps`.
@@ -114,7 +115,7 @@ def decisions(
 
 
 def sentiment(
-    frame: Columns,
+    frame: Any,
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
@@ -124,7 +125,7 @@ def sentiment(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : frame
         The table `consensus_discussion`, or the aggregate ``s.aggregate("sentiment")``.
     gaps, window_s, resolution_s : optional
         As in `tps`.
@@ -151,7 +152,7 @@ def sentiment(
 
 
 def reputation(
-    frame: Columns,
+    frame: Any,
     agents: str | Iterable[str] | None = None,
     top: int = 8,
     *,
@@ -163,7 +164,7 @@ def reputation(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : frame
         The table `reputation_update`, or the aggregate ``s.aggregate("reputation")``. Of a table, each point
         tells on hover the reason of the last change in it.
     agents : str or iterable of str, optional
@@ -196,7 +197,7 @@ def reputation(
 
 
 def event_rate(
-    frames: pd.DataFrame | Mapping[str, pd.DataFrame],
+    frames: Any,
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
@@ -206,7 +207,7 @@ def event_rate(
 
     Parameters
     ----------
-    frames : pandas.DataFrame or mapping of str to pandas.DataFrame
+    frames : frame or mapping of str to frame
         Any table of events, or several by name, such as all of ``s.frames()``.
     gaps, window_s, resolution_s : optional
         As in `tps`.
@@ -233,7 +234,7 @@ def event_rate(
 
 
 def lag(
-    frames: pd.DataFrame | Mapping[str, pd.DataFrame],
+    frames: Any,
     *,
     gaps: pd.DataFrame | None = None,
     window_s: float | None = None,
@@ -245,7 +246,7 @@ def lag(
 
     Parameters
     ----------
-    frames : pandas.DataFrame or mapping of str to pandas.DataFrame
+    frames : frame or mapping of str to frame
         Any table of events, or several by name, such as all of ``s.frames()``. Errors are left out.
     gaps, window_s, resolution_s : optional
         As in `tps`.
@@ -274,7 +275,7 @@ def lag(
 
 def _draw(
     name: str,
-    frame: Columns,
+    frame: Any,
     count: Callable[..., pd.DataFrame],
     gaps: pd.DataFrame | None,
     window_s: float | None,
@@ -287,7 +288,7 @@ def _draw(
     return still(specs.FIGURES[name](columns, gaps=_gaps(gaps), **more), frame)
 
 
-def _aggregated(name: str, frame: Columns, window_s: float | None, resolution_s: float | None) -> bool:
+def _aggregated(name: str, frame: Any, window_s: float | None, resolution_s: float | None) -> bool:
     if not isinstance(frame, Mapping | pd.DataFrame) or any(
         column not in frame for column in ("time", *_AGGREGATES[name])
     ):
@@ -317,5 +318,5 @@ def _gaps(gaps: pd.DataFrame | None) -> pd.DataFrame | None:
     return gaps
 
 
-def _by_name(frames: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFrame]:
-    return {"events": frames} if isinstance(frames, pd.DataFrame) else frames
+def _by_name(frames: Any) -> Mapping[str, Any]:
+    return frames if isinstance(frames, Mapping) else {"events": frames}

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from chaosnb.analysis.columns import texts
 from chaosnb.analysis.intervals import wilson_interval
 from chaosnb.figures import specs
 from chaosnb.figures.estimates import sentiments
@@ -159,7 +160,7 @@ def consensus(found: pd.DataFrame, gaps: pd.DataFrame | None = None) -> Spec:
         if "block_hash" in some.columns:
             block["hovertext"] = [
                 f"block {height:,}: {label(name)}<br>{outcome}"
-                for height, name in zip(some["height"], some["block_hash"], strict=True)
+                for height, name in zip(some["height"], texts(some["block_hash"]), strict=True)
             ]
             named = "%{hovertext}"
         data.append(

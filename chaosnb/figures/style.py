@@ -204,13 +204,15 @@ def plane_layout(title: str, x_title: str, y_title: str, *, empty: bool, height:
     """Make the layout of a figure with two axes; an empty one says so."""
     # Else plotly measures every label each time, for some that do not fit.
     ticks = {"ticklabeloverflow": "allow"}
+    # In pixels the same at any height; in shares of it a tall figure's legend would run into its title.
+    title_y, legend_y = 1 - 6 / height, 1 + 3.84 / (height - 108)
     layout: Spec = {
-        "title": {"text": title, "x": 0.01, "y": 0.98, "yanchor": "top", "font": {"size": 14}},
+        "title": {"text": title, "x": 0.01, "y": title_y, "yanchor": "top", "font": {"size": 14}},
         "xaxis": {"title": {"text": x_title, "standoff": 4}, **ticks},
         "yaxis": {"title": {"text": y_title, "standoff": 6}, **ticks},
         "legend": {
             **{"orientation": "h", "traceorder": "normal"},
-            **{"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+            **{"x": 1, "xanchor": "right", "y": legend_y, "yanchor": "bottom"},
         },
         # Fixed, not "automargin": that has plotly lay out each frame twice, and panels would not align.
         "margin": {"l": 56, "r": 16, "t": 56, "b": 52},

@@ -10,6 +10,7 @@ import pandas as pd
 from chaosnb.analysis import chain
 from chaosnb.analysis.ballots import approval_rate
 from chaosnb.analysis.columns import require, texts
+from chaosnb.analysis.frames import to_pandas
 from chaosnb.figures.style import PALETTE, Spec, label, plane_layout, still
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ _LOOKS: Final = {
 _STUB: Final = 0.7
 
 
-def block_tree(blocks: pd.DataFrame, votes: pd.DataFrame | None = None, *, newest: int = 150) -> go.Figure:
+def block_tree(blocks: Any, votes: Any = None, *, newest: int = 150) -> go.Figure:
     """Draw which block builds on which: height from left to right, forks as branches of the longest chain.
 
     Parameters
     ----------
-    blocks : pandas.DataFrame
+    blocks : frame
         The table `block_proposal`.
-    votes : pandas.DataFrame, optional
+    votes : frame, optional
         The table `block_validation`: blocks are coloured by what most of their validators decided. None: all
         look the same.
     newest : int
@@ -99,9 +100,8 @@ def block_tree(blocks: pd.DataFrame, votes: pd.DataFrame | None = None, *, newes
     return still({"data": data, "layout": layout}, blocks, votes)
 
 
-def _decided(votes: pd.DataFrame) -> pd.DataFrame:
-    require(votes, "block_validation")
-    return approval_rate(votes, "block").set_index("block")[["approve", "reject"]]
+def _decided(votes: Any) -> pd.DataFrame:
+    return to_pandas(approval_rate(votes, "block")).set_index("block")[["approve", "reject"]]
 
 
 def _kinds(tree: pd.DataFrame, voted: bool) -> dict[str, pd.DataFrame]:
