@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 import chaosnb
 from chaosnb.devnet.model import Model
 from chaosnb.protocol import events as ev
 from tests.captures import Held
 from tests.figure_texts import HOSTILE
+from tests.kernel_runs import in_a_kernel, run_all
 
 MADE_AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HEADINGS = [
@@ -105,6 +105,16 @@ def test_it_can_be_printed(tmp_path: Path) -> None:
     assert 0 < tags.count("table") == tags.count("thead") == tags.count("tbody")
 
 
+def test_it_is_dark_where_the_reader_likes_that_but_not_in_print(tmp_path: Path) -> None:
+    """Only rules for a screen ask for it; figures, which are drawn on white, get cards."""
+    page = Page(chaosnb.report(Held(log(40)), tmp_path / "report.html"))
+    conditions = re.findall(r"@media ([^{]*)\{", page.source.partition("</style>")[0])
+    assert conditions == ["screen and (prefers-color-scheme: dark) ", "print "]
+    _, _, dark = page.source.partition("(prefers-color-scheme: dark) {")
+    assert re.search(r"body \{ color: #ddd; background: #181818; \}", dark[:400])
+    assert re.search(r"figure \{ background: #fff;", dark[:400])
+
+
 def test_text_of_agents_is_only_text(tmp_path: Path) -> None:
     """In tables, cards, figures and the page's own words: the page has no element that is not ours."""
     hostile = [_hostile(event) for event in log(40)]
@@ -161,13 +171,9 @@ def test_the_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["report.html"]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_notebook_runs_on_its_export_and_shows_what_the_page_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@in_a_kernel
+def test_the_notebook_runs_on_its_export_and_shows_what_the_page_shows(tmp_path: Path) -> None:
     """In the same order, with the same figures and numbers; text of agents is only text in it, too."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     held = Held([_hostile(event) for event in log(40)], garbage=[HOSTILE.encode()])
     options: dict[str, Any] = {"title": HOSTILE, "fresh_s": 0.35, "made_at": MADE_AT}
     page = Page(chaosnb.report(held, tmp_path / "report.html", **options))
@@ -178,8 +184,7 @@ def test_the_notebook_runs_on_its_export_and_shows_what_the_page_shows(
     assert re.findall(r"^## (.*)$", words, re.MULTILINE) == HEADINGS
     assert not {*"<>[]()`$\\"} & {*words.splitlines()[0]}
     assert (tmp_path / "report_capture" / "datapackage.json").exists()
-    NotebookClient(written, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    outputs = [output for cell in written.cells for output in cell.get("outputs", [])]
+    outputs = run_all(written, tmp_path)
     assert {output.output_type for output in outputs} == {"display_data", "execute_result"}
     drawn = [one.data["application/vnd.plotly.v1+json"] for one in outputs if "plotly" in str([*one.data])]
     shown = "".join(one.data.get("text/html", "") for one in outputs if "plotly" not in str([*one.data]))

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 import chaosnb
 from chaosnb.endpoint import Endpoint
@@ -23,6 +22,7 @@ from chaosnb.ingest.session import Session
 from chaosnb.ingest.transport import connect_websocket
 from chaosnb.protocol.events import Frame
 from chaosnb.protocol.signing import KEY_VARIABLE
+from tests.kernel_runs import in_a_kernel, run_all
 from tests.websocket_server import raw_node
 
 LOGGERS = (
@@ -272,19 +272,11 @@ CELLS = [
 ]
 
 
-# jupyter_client starts its zmq loop in ways that its dependencies warn about.
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_no_crashed_cell_of_a_notebook_shows_the_key(
-    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@in_a_kernel
+def test_no_crashed_cell_of_a_notebook_shows_the_key(key: str, tmp_path: Path) -> None:
     """In a real kernel with IPython's verbose tracebacks, which show the value of every name."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
-    NotebookClient(
-        notebook, timeout=120, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
-    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    outputs = run_all(notebook, tmp_path, allow_errors=True)
     errors = [output.ename for output in outputs if output.output_type == "error"]
     assert errors == [
         *("ZeroDivisionError", "KeyError", "StreamClosedError", "ValueError", "ChaosnbError", "IdentityError")

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from chaosnb import analysis, figures
+from chaosnb.analysis.presents import without_ahead
 
 __all__ = ["NAMES", "TRUST", "Exhibit", "Note", "Section", "outline"]
 
@@ -177,6 +178,7 @@ def _drivers(fresh_s: float | None) -> Iterator[Exhibit | Note]:
 
 def _tick(table: pd.DataFrame) -> float:
     """Return a width of buckets, in seconds, that makes at most about 300 of them."""
-    span_s = (table["timestamp"].max() - table["timestamp"].min()).total_seconds() if len(table) else 0.0
+    times = without_ahead(table[["timestamp"]].set_axis(["time"], axis=1), table=table)["time"]
+    span_s = (times.max() - times.min()).total_seconds() if len(times) else 0.0
     widths = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
     return next((width for width in widths if width * _TICKS >= span_s), span_s / _TICKS)

@@ -36,6 +36,11 @@ p.note {{ color: #444; font-size: 13px; margin: .2rem 0 .6rem; }}
 .bad {{ border-left: 4px solid #D55E00; padding-left: .7rem; }}
 .good {{ border-left: 4px solid #009E73; padding-left: .7rem; }}
 figure {{ margin: 0 0 1rem; break-inside: avoid; }}
+@media screen and (prefers-color-scheme: dark) {{
+  :root {{ color-scheme: dark; }} body {{ color: #ddd; background: #181818; }} p.note {{ color: #aaa; }}
+  h2, th, td {{ border-color: #484848; }}
+  /* Figures stay as they are in print, each on a card of its own. */
+  figure {{ background: #fff; border-radius: 6px; padding: 6px; }} }}
 @page {{ margin: 12mm; }}
 @media print {{ body {{ margin: 0; padding: 0; max-width: none; }} h2, h3 {{ break-after: avoid; }}
   .badge {{ print-color-adjust: exact; }}

@@ -7,23 +7,19 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+
+from tests.kernel_runs import in_a_kernel, run_all
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-# jupyter_client starts its zmq loop in ways that its dependencies warn about.
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@in_a_kernel
 def test_it_runs_without_an_error(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No cell fails, the export is there, and so is a verdict on each hypothesis."""
     monkeypatch.setenv("CHAOSNB_URL", "devnet")
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    outputs = run_all(notebook, tmp_path)
     assert not [output for output in outputs if output.output_type == "error"]
     assert not [output for output in outputs if output.get("name") == "stderr"]
     text = "\n".join(output.data.get("text/plain", "") for output in outputs if "data" in output)
@@ -37,21 +33,16 @@ def test_it_runs_without_an_error(path: Path, tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "executed.ipynb").stat().st_size < 300_000
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_research_comes_out_the_same_from_its_recording(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@in_a_kernel
+def test_the_research_comes_out_the_same_from_its_recording(tmp_path: Path) -> None:
     """In a second run, and for a reader who names the recording, to whom the agents' truth is not known."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     (path,) = (path for path in NOTEBOOKS if path.stem == "03_consensus_research")
     told = []
     for setting in ("CAPTURE = None", "CAPTURE = None", 'CAPTURE = "research.chaos"'):
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
             cell.source = cell.source.replace("CAPTURE = None", setting).replace("minutes=15", "minutes=3")
-        NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
-        outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+        outputs = run_all(notebook, tmp_path)
         told.append([output.data.get("text/plain") for output in outputs if "data" in output])
     first, again, named = told
     assert again == first
