@@ -81,7 +81,7 @@ class Stream(Dataset):
             simulated=self.simulated,
             topics=self.topics,
             events=capture.events,
-            events_per_s=capture.events_per_s,
+            events_per_s=0.0 if self.closed else capture.events_per_s,
             lag_s=capture.lag_s,
             skew_s=self._pump.link.skew_s,
             gaps=len(gaps),
@@ -279,8 +279,8 @@ class Stream(Dataset):
     ) -> pd.DataFrame:
         """Return ``approval``, ``outcomes``, ``consensus``, ``movers`` or ``sentiment_by`` so far.
 
-        Columns are those of `chaosnb.tables.tallies.Tallies.value`, of all or of these agents. It begins with
-        what the tables hold when it is first asked, and never reads them anew.
+        Of all or of these agents, as `chaosnb.tables.tallies.Tallies.value`, which says where clocks make it
+        differ from `chaosnb.analysis`. It begins with what the tables hold when it is first asked.
         """
         self._before_reading()
         tables, chosen = self._capture.tables, Selection.of(agents, personalities)

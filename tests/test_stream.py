@@ -265,9 +265,10 @@ def test_closing_twice_and_reading_afterwards_is_fine(node: chaosnb.Devnet) -> N
     """The tables stay; only what needs the node is refused."""
     s = chaosnb.stream(ALL, url=node.url)
     s.wait(events=20, timeout=30)
+    assert s.status.events_per_s > 0
     s.close()
     s.close()
-    assert s.status.state == "closed"
+    assert (s.status.state, s.status.events_per_s) == ("closed", 0.0)
     assert sum(map(len, s.frames().values())) == s.status.events
     for call in (lambda: s.wait(events=1), lambda: s.subscribe("memes"), s.debug):
         with pytest.raises(chaosnb.StreamClosedError, match="closed"):

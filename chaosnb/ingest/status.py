@@ -26,7 +26,7 @@ class Status(Struct, frozen=True, kw_only=True):
     events : int
         Events in the tables.
     events_per_s : float
-        Over the last five seconds.
+        Over the last five seconds; 0 once the stream is closed.
     lag_s : float or None
         How far the tables are behind: seconds from the newest events' arrival until they could be read. It
         grows where more comes than can be decoded.
