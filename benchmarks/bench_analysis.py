@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 from analysis_tables import fresh_s, tables
-from report import arguments, markdown, publish, verdict
+from report import additions_ms, arguments, markdown, pace, publish, verdict
 from workload import resident_bytes
 
 from chaosnb import analysis
@@ -126,8 +126,9 @@ def _main() -> None:
     for case in chosen.values():  # whatever is loaded or cached once
         measure(case, small)
     held = small if options.quick else tables(options.votes)
-    rows = []
+    rows, speeds_ms = [], []
     for name, case in chosen.items():
+        speeds_ms.append(additions_ms())
         elapsed_s, input_mb, peak_mb = measure(case, held)
         most_s = _LONGEST_AGREEMENT_S if name == "vote_agreement" else _LONGEST_S
         ratio = peak_mb / input_mb
@@ -145,7 +146,7 @@ def _main() -> None:
         print(" ".join(rows[-1]), file=sys.stderr, flush=True)
     columns = ["analysis", "wall s", "target", "MB of input", "MB at most beside it", "share", "target"]
     counted = ", ".join(f"{len(held[name]):,} rows of `{name}`" for name in TABLES_SHOWN)
-    publish("bench_analysis", f"{counted}.\n\n{markdown(columns, rows)}", options)
+    publish("bench_analysis", f"{counted}. {pace(speeds_ms)}\n\n{markdown(columns, rows)}", options)
 
 
 TABLES_SHOWN = ("block_validation", "consensus_discussion", "reputation_update", "block_proposal")

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from report import arguments, markdown, publish, verdict
+from report import additions_ms, arguments, markdown, pace, publish, verdict
 from workload import HERE
 
 sys.path.insert(0, str(HERE.parent))
@@ -174,8 +174,8 @@ def _sent(session: Session) -> list[Sent]:
     return [Sent(at, [tuple(frame) for frame in frames], size) for at, frames, size in notes]
 
 
-def steady(seconds: float) -> list[list[str]]:
-    """Measure one dashboard of a ten-minute window at 100 events a second."""
+def steady(seconds: float) -> tuple[list[list[str]], str]:
+    """Measure one dashboard of a ten-minute window at 100 events a second; tell the machine's speed, too."""
     busy = [code.format(seconds=seconds) for code in _BUSY.values()]
     with _session(100, _PAST_S, [_TELL, *busy, "d.close()"]) as session:
         book, page = session.book, session.book.page
@@ -187,9 +187,11 @@ def steady(seconds: float) -> list[list[str]]:
         page.wait_for_timeout(3000)
         large = [size for _, size in session.received if size > 1_000_000]
         page.evaluate(_WATCH)
+        speeds_ms = [additions_ms() for _ in range(5)]
         start = time.time()
         cpu_s = session.cpu_s(seconds)
         end = time.time()
+        speeds_ms += [additions_ms() for _ in range(5)]
         frames = session.frames()
         session.run()
         sent = _sent(session)
@@ -213,7 +215,7 @@ def steady(seconds: float) -> list[list[str]]:
     drawn = sum(on_screen.issuperset(message.frames) for message in inside) / (end - start)
     changed = sum(len(message.frames) for message in inside) / count
     wire = sum(size for at, size in session.received if start <= at <= end) / count
-    return [
+    rows = [
         _row("frames drawn a second, with what changed in the four plots", drawn, 5, at_most=False),
         _row("plots that changed, per frame", changed),
         _row("frames drawn a second of the plot that changed least", _rate(frames, start, end)),
@@ -230,6 +232,7 @@ def steady(seconds: float) -> list[list[str]]:
         ),
         _row("KB of the executed notebook on disk, dashboard closed", disk / 1e3, 300),
     ]
+    return rows, pace(speeds_ms)
 
 
 def flood(seconds: float) -> list[list[str]]:
@@ -284,8 +287,8 @@ def _main() -> None:
     columns = ["figure", "measured", "target"]
     if options.only != "flood":
         text = f"A ten-minute window of 300 buckets at 100 events a second, {_FPS} frames a second at most."
-        rows = steady(4 if options.quick else 20)
-        publish("bench_browser", f"{text}\n\n{markdown(columns, rows)}", options)
+        rows, speed = steady(4 if options.quick else 20)
+        publish("bench_browser", f"{text} {speed}\n\n{markdown(columns, rows)}", options)
     if options.only != "steady":
         seconds = 6 if options.quick else 120
         rows = flood(seconds)

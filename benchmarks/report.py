@@ -7,6 +7,9 @@ import importlib.metadata
 import os
 import platform
 import re
+import statistics
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import chaosnb
@@ -69,6 +72,21 @@ def verdict(value: float, target: float, *, at_most: bool = False) -> str:
     """Return a target with whether it is met."""
     met = value <= target if at_most else value >= target
     return f"{'≤' if at_most else '≥'} {target:g}: {'met' if met else 'missed'}"
+
+
+def additions_ms() -> float:
+    """Return the CPU milliseconds of a million additions in plain Python: how fast the machine is now."""
+    start = time.thread_time()
+    total = 0
+    for number in range(1_000_000):
+        total += number
+    return (time.thread_time() - start) * 1e3
+
+
+def pace(taken_ms: Sequence[float]) -> str:
+    """Say how fast the machine was, as `additions_ms` found it several times."""
+    middle, least, most = statistics.median(taken_ms), min(taken_ms), max(taken_ms)
+    return f"A million additions in plain Python took {middle:.0f} ms meanwhile ({least:.0f} to {most:.0f})."
 
 
 def _machine() -> str:
