@@ -129,6 +129,13 @@ def until(happened: Callable[[], Any], timeout_s: float = 10.0) -> None:
         time.sleep(0.01)
 
 
+def until_told_again(dashboard: Dashboard) -> None:
+    """Status and switches are shown in turn: when the status came twice, so did the switches once."""
+    for _ in range(2):
+        dashboard.controls.status.value = ""
+        until(lambda: dashboard.controls.status.value)
+
+
 def points(live: LivePlot) -> int:
     return len(live.static()["data"][-1]["x"])
 
@@ -317,6 +324,33 @@ def test_topics_are_switched_and_shown_as_they_are(stream: FakeStream) -> None:
     until(lambda: boxes["social"].value and not boxes["memes"].value)
     stream.closed = True
     until(lambda: all(box.disabled for box in boxes.values()))
+    dashboard.close()
+
+
+def test_a_switch_is_not_set_back_before_its_change_is_told(stream: FakeStream) -> None:
+    """As where the kernel is busy between setting what the browser sent, and telling those who listen."""
+    dashboard = Dashboard(stream, fps=10)
+    box = dashboard.controls.topics["memes"]
+    box.value = True
+    until(lambda: "memes" in stream.topics)
+    with box.hold_trait_notifications():
+        box.value = False
+        until_told_again(dashboard)
+    until(lambda: "memes" not in stream.topics)
+    assert not box.value
+    dashboard.close()
+
+
+def test_no_switch_is_lost_however_fast_they_follow_each_other(stream: FakeStream) -> None:
+    """Also one that comes as the last one is done with."""
+    dashboard = Dashboard(stream, fps=10)
+    boxes = dashboard.controls.topics
+    for turn in range(2000):
+        boxes[("memes", "social", "network")[turn % 3]].value = turn % 2 == 0
+    chosen = {topic for topic, box in boxes.items() if box.value}
+    until(lambda: set(stream.topics) == chosen)
+    until_told_again(dashboard)
+    assert {topic for topic, box in boxes.items() if box.value} == set(stream.topics) == chosen
     dashboard.close()
 
 

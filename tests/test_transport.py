@@ -874,16 +874,17 @@ def test_a_server_that_never_answers_is_given_up(name: str, scheme: str) -> None
 
 def test_a_connection_that_is_given_up_amid_the_handshake_leaves_nothing(name: str) -> None:
     """Closing a stream while it connects leaves no socket, no task and no warning."""
-    gone = asyncio.Event()
+    asked, gone = asyncio.Event(), asyncio.Event()
 
     async def mute(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
         await reader.read()
         gone.set()
 
     async def test() -> None:
         async with raw_node(mute) as url:
             connecting = asyncio.ensure_future(connect_websocket(url, name=name))  # type: ignore[arg-type]
-            await asyncio.sleep(0.02)
+            await asked.wait()
             connecting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await connecting

@@ -50,30 +50,40 @@ class Errands:
         self._stream = stream
         self._controls = controls
         self._report = report
-        self._threads: dict[str, threading.Thread] = {}
+        # Held while switches are read or set: half set, they would drop topics that nobody switched off.
+        self._lock = threading.RLock()
+        self._exporting = self._switching = self._switched = False
+        self._shown = set(stream.topics)
 
     def export(self) -> None:
         """Write all tables to the folder that the controls name."""
-        if not self._busy("export"):
-            self._controls.export.disabled = True
+        if not self._exporting:
+            self._exporting = self._controls.export.disabled = True
             self._controls.message.value = "writing …"
-            self._start("export", self._export)
+            _start("export", self._export)
 
     def switch_topics(self) -> None:
         """Subscribe to what is checked, and unsubscribe from what is not."""
-        # Whatever is switched meanwhile, the thread that runs sees to it.
-        if not self._busy("topics"):
-            self._start("topics", self._switch)
+        with self._lock:
+            self._switched = True
+            if not self._switching:
+                self._switching = True
+                _start("topics", self._switch)
 
     def show_topics(self) -> None:
         """Check the switches of the topics subscribed to; of a closed stream they can be set no more."""
-        if self._busy("topics"):
-            return
-        topics, closed = self._stream.topics, self._stream.closed
-        for topic, box in self._controls.topics.items():
-            box.disabled = closed
-            if box.value != (topic in topics):
-                box.value = topic in topics
+        with self._lock:
+            for box in self._controls.topics.values():
+                box.disabled = self._stream.closed
+            # Else a switch would be set back whose change is not told yet.
+            if not self._switching and self._shown != set(self._stream.topics):
+                self._check()
+
+    def _check(self) -> None:
+        with self._lock:
+            self._shown = set(self._stream.topics)
+            for topic, box in self._controls.topics.items():
+                box.value = topic in self._shown
 
     def _export(self) -> None:
         controls = self._controls
@@ -84,31 +94,28 @@ class Errands:
             controls.message.value = escape(said)
         except Exception as error:
             controls.message.value = problem_html(f"not exported: {type(error).__name__}: {error}")
-        controls.export.disabled = False
+        self._exporting = controls.export.disabled = False
 
     def _switch(self) -> None:
-        boxes = self._controls.topics
-        try:
-            while True:
-                wanted = {topic for topic, box in boxes.items() if box.value}
-                topics = set(self._stream.topics)
-                if wanted == topics:
+        while True:
+            with self._lock:
+                if not self._switched:
+                    self._switching = False
                     return
+                # Whatever is switched from here on takes another round.
+                self._switched = False
+                before = self._shown
+                self._shown = wanted = {topic for topic, box in self._controls.topics.items() if box.value}
+            try:
                 # First what is added: a stream has one topic at least.
-                for topic in sorted(wanted - topics):
+                for topic in sorted(wanted - before):
                     self._stream.subscribe(topic)
-                for topic in sorted(topics - wanted):
+                for topic in sorted(before - wanted):
                     self._stream.unsubscribe(topic)
-        except Exception as error:
-            self._report("the topics could not be switched", error)
-            for topic, box in boxes.items():
-                box.value = topic in self._stream.topics
+            except Exception as error:
+                self._report("the topics could not be switched", error)
+                self._check()
 
-    def _busy(self, name: str) -> bool:
-        thread = self._threads.get(name)
-        # What is set from within the thread needs no other.
-        return thread is not None and thread.is_alive()
 
-    def _start(self, name: str, run: Callable[[], None]) -> None:
-        self._threads[name] = threading.Thread(target=run, name=f"chaosnb-{name}", daemon=True)
-        self._threads[name].start()
+def _start(name: str, run: Callable[[], None]) -> None:
+    threading.Thread(target=run, name=f"chaosnb-{name}", daemon=True).start()
