@@ -35,7 +35,12 @@ def applied(parts: Parts, message: dict[str, Any], buffer: bytes) -> Parts:
         key: Any = 0
         for step in path:
             owner, key = owner[key], step
-        if value:
+        if len(value) > 1:
+            drop, keep, head, tail = value
+            kept = owner[key][drop : drop + keep]
+            assert len(kept) == keep
+            owner[key] = [*head, *kept, *tail]
+        elif value:
             (owner[key],) = value
         else:
             del owner[key]

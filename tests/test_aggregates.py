@@ -236,7 +236,8 @@ def vote(second: float, decision: str = "approve") -> ev.BlockValidation:
 
 def score(second: float, value: float, agent_id: str = "a") -> ev.ReputationUpdate:
     """Return a reputation update so many seconds after the start."""
-    return ev.ReputationUpdate(agent_id, 0, value, "", format_timestamp(START_US + int(second * SECOND_US)))
+    stamp = format_timestamp(START_US + int(second * SECOND_US))
+    return ev.ReputationUpdate(agent_id, 0, value, f"because {value}", stamp)
 
 
 def test_late_events_count_where_they_belong() -> None:
@@ -259,6 +260,7 @@ def test_a_late_score_does_not_replace_a_later_one() -> None:
     found = [score(0.5, 1), score(0.1, 2), score(0.5, 3), score(0.4, 4), score(7, 5), score(3, 6)]
     frame = fed([batch_of(found)]).value("reputation")
     assert frame["score"].tolist() == [3, 6, 5]
+    assert frame["reason"].tolist() == ["because 3", "because 6", "because 5"]
 
 
 @pytest.mark.parametrize(
@@ -331,7 +333,12 @@ COLUMNS = {
         "other": "int64",
         "sentiment_index": "float64",
     },
-    "reputation": {"agent_id": "str", "time": "datetime64[us, UTC]", "score": "float64"},
+    "reputation": {
+        "agent_id": "str",
+        "time": "datetime64[us, UTC]",
+        "score": "float64",
+        "reason": "str",
+    },
 }
 
 

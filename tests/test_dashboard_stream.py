@@ -260,6 +260,22 @@ def test_one_plot_moves_until_its_stream_closes(stream: chaosnb.Stream, name: st
     live.close()
 
 
+def test_a_live_point_of_reputation_tells_the_reason_as_a_still_one_does(stream: chaosnb.Stream) -> None:
+    """Frame after frame only new reasons are sent; all of them are those of the table."""
+    live = plot(stream, "reputation", fps=FPS)
+    first = newest(live)
+    wait_for(lambda: newest(live) > first)
+    stream.close()
+    wait_for(lambda: not writers())
+    drawn = {trace["name"]: trace for trace in live.static()["data"]}
+    still = chaosnb.figures.reputation(stream.reputation_update, agents=list(drawn), window_s=600)
+    for trace in still.data:
+        assert drawn[trace.name]["text"] == list(trace.text)
+        assert drawn[trace.name]["hovertemplate"] == trace.hovertemplate
+    assert len({text for trace in drawn.values() for text in trace["text"]}) > 1
+    live.close()
+
+
 def test_one_plot_shows_the_agents_asked_for(stream: chaosnb.Stream) -> None:
     """As the dashboard's choice does."""
     agent = stream.aggregate("reputation")["agent_id"].iloc[0]

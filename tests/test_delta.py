@@ -39,7 +39,13 @@ SPECS = st.fixed_dictionaries({"data": st.lists(TRACES, max_size=4)}, optional={
 
 def figure(*traces: tuple[Any, ...]) -> Packed:
     return pack(
-        {"data": [{"type": "scatter", "x": x, "y": y} for x, y in traces], "layout": {"title": {"text": "t"}}}
+        {
+            "data": [
+                {"type": "scatter", "x": x, "y": y, "text": [f"{value:.1f}" for value in y]}
+                for x, y in traces
+            ],
+            "layout": {"title": {"text": "t"}},
+        }
     )
 
 
@@ -101,6 +107,7 @@ def test_a_moving_window_costs_only_its_new_values() -> None:
     delta = diff(figure((x[:1000], y[:1000])), figure((x[2:], y[2:])))
     assert delta.ops == [(1, 0, 0, 2, 998, 2), (1, 1, 0, 2, 998, 2)]
     assert len(delta.values) == 4 * 8
+    assert delta.patches == [[[1, "text"], 2, 998, [], [f"{value:.1f}" for value in y[1000:]]]]
 
 
 def test_a_value_carried_along_to_the_window_s_beginning_costs_only_itself() -> None:
@@ -111,6 +118,7 @@ def test_a_value_carried_along_to_the_window_s_beginning_costs_only_itself() -> 
     delta = diff(old, new)
     assert delta.ops == [(1, 0, 1, 2, 998, 1), (1, 1, 1, 2, 998, 1)]
     assert np.frombuffer(delta.values).tolist() == [2.5, 2000.0, y[1], 7.0]
+    assert delta.patches == [[[1, "text"], 2, 998, [f"{y[1]:.1f}"], ["7.0"]]]
 
 
 def test_an_unchanged_figure_costs_nothing() -> None:
@@ -179,5 +187,6 @@ def test_unpacked_numbers_are_those_packed(numbers: list[float]) -> None:
 def test_an_unpacked_figure_is_one_for_plotly() -> None:
     """It has all that was packed, in lists."""
     found = unpack(figure((np.array([1.0, 2.0]), np.array([0.5, math.nan]))))
-    assert found["data"] == [{"type": "scatter", "x": [1, 2], "y": [0.5, None]}]
+    texts = ["0.5", "nan"]
+    assert found["data"] == [{"type": "scatter", "x": [1, 2], "y": [0.5, None], "text": texts}]
     assert go.Figure(found, skip_invalid=False).layout.title.text == "t"

@@ -187,6 +187,8 @@ def reputation(
     columns = {name: points[name].to_numpy() for name in found if name in ("score", "reason")}
     whole = frame_of(points["second"].to_numpy(np.int64), columns)
     whole.insert(0, "agent_id", pd.Series(points["agent_id"].to_numpy(), dtype="str"))
+    if "reason" in whole.columns:
+        whole["reason"] = whole["reason"].astype("str")
     return whole
 
 

@@ -47,6 +47,8 @@ _SPREAD: Final = "rgba(58, 123, 213, 0.3)"
 _LONE_STEP_MS: Final = 1000.0
 _STAYING: Final = 1.5
 _KEPT: Final = 2_000
+# A live plot draws the same reasons again with each frame.
+_told: Final = lru_cache(maxsize=4_096)(words)
 _LOOKS: Final = [(color, dash) for dash in DASHES for color in PALETTE]
 
 
@@ -220,7 +222,7 @@ def reputation(
         more: Spec = {"uid": _uid(agent), "connectgaps": True}
         hover = "%{y:.2f}"
         if reasons is not None:
-            more["text"] = [words(str(reason)) for reason in reasons[own]]
+            more["text"] = [_told(str(reason)) for reason in reasons[own]]
             hover = "%{y:.4~f}<br><i>%{text}</i>"
         lines.append(line(x[own], score[own], label(agent), color, hover, **more))
         lines[-1]["line"]["dash"] = dash

@@ -65,8 +65,9 @@ class Delta:
     order : list of int or None
         For each part the number of the old part that it is made of, −1 if of none; None if all stay.
     patches : list of list
-        ``[path, value]`` to set something in the structure, or ``[path]`` to take it away. A path begins
-        with the part's number.
+        ``[path, value]`` to set something in the structure, or ``[path]`` to take it away; of a list of texts
+        ``[path, drop, keep, head, tail]``: how many to drop at its head, how many to keep after those, and
+        what is new before and behind. A path begins with the part's number.
     ops : list of tuple of int
         For each array that changed: its part's number, its own, how many new values it begins with, how many
         old ones to drop, how many to keep after those, and how many new ones to append.
@@ -187,13 +188,13 @@ def diff(old: Packed | None, new: Packed) -> Delta:
     keeps: dict[tuple[int, int, int, int], int] = {}
     for number, (source, part) in enumerate(zip(order, new.parts, strict=True)):
         before = old.parts[source] if old is not None and source >= 0 else _NOTHING
-        _compare(before.structure, part.structure, [number], patches)
         moved = (0, 0)
         if part.structure.get("x") == _FIRST and before.structure.get("x") == _FIRST:
             x, was = part.arrays[0], before.arrays[0]
             if (pair := (id(was), id(x))) not in moves:
                 moves[pair] = _moved(was, x)
             moved = moves[pair]
+        _compare(before.structure, part.structure, [number], patches, moved)
         for index, after in enumerate(part.arrays):
             known = index < len(before.arrays)
             held = before.arrays[index] if known else _EMPTY
@@ -296,21 +297,38 @@ def _keys(packed: Packed) -> list[tuple[str, int]]:
     return keys
 
 
-def _compare(before: Any, after: Any, path: list[Any], patches: list[list[Any]]) -> None:
+def _compare(
+    before: Any, after: Any, path: list[Any], patches: list[list[Any]], moved: tuple[int, int] = (0, 0)
+) -> None:
     if before is after or before == after:
         return
     if isinstance(before, dict) and isinstance(after, dict) and before:
         patches.extend([[*path, key]] for key in before if key not in after)
         for key, value in after.items():
             if key in before:
-                _compare(before[key], value, [*path, key], patches)
+                _compare(before[key], value, [*path, key], patches, moved)
             else:
                 patches.append([[*path, key], value])
+    elif isinstance(before, list) and isinstance(after, list) and (spliced := _spliced(before, after, moved)):
+        patches.append([path, *spliced])
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for place, pair in enumerate(zip(before, after, strict=True)):
             _compare(*pair, [*path, place], patches)
     else:
         patches.append([path, after])
+
+
+def _spliced(before: list[Any], after: list[Any], moved: tuple[int, int]) -> list[Any]:
+    """Say how a list of texts, such as those of a line's points, moves along; nothing where it does not."""
+    head, drop = moved
+    if moved == (0, 0) and len(before) == len(after):
+        return []
+    keep = 0
+    for old, new in zip(before[drop:], after[head:], strict=False):
+        if type(old) is not str or old != new:
+            break
+        keep += 1
+    return [drop, keep, after[:head], after[head + keep :]] if keep else []
 
 
 def _moved(before: Floats, after: Floats) -> tuple[int, int]:

@@ -68,7 +68,9 @@ function apply(state, { seq, base, order, patches = [], ops }, values) {
       owner = owner[key];
       key = step;
     }
-    if (value.length) [owner[key]] = value;
+    const [drop, keep, head, tail] = value;
+    if (tail) owner[key] = [...head, ...owner[key].slice(drop, drop + keep), ...tail];
+    else if (value.length) [owner[key]] = value;
     else delete owner[key];
   }
   let at = 0;

@@ -227,7 +227,7 @@ class Aggregates:
             decisions: counts `approve`, `reject`, `other`; `approval_rate` = approve / (approve + reject).
             sentiment: counts `positive`, `neutral`, `negative`, `other`; `sentiment_index` =
             (positive - negative) / (positive + neutral + negative).
-            reputation: `agent_id`, `time`, `score`.
+            reputation: `agent_id`, `time`, `score`, `reason` (its first 300 characters).
             event_rate, lag: as of `chaosnb.analysis.activity`; those of all events.
 
         Raises
@@ -350,8 +350,8 @@ def as_frame(columns: Columns) -> pd.DataFrame:
     """Return the columns of an aggregate as a DataFrame of its own."""
     series: dict[str, Any] = dict(columns)
     series["time"] = pd.Series(columns["time"].astype(np.int64), dtype="datetime64[us, UTC]", copy=False)
-    if "agent_id" in columns:
-        series["agent_id"] = pd.Series(columns["agent_id"], dtype="str")
+    for name in columns.keys() & {"agent_id", "reason"}:
+        series[name] = pd.Series(columns[name], dtype="str")
     # Copied: the columns are read-only, and others have them too.
     return pd.DataFrame(series, copy=True)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -18,12 +20,14 @@ _SECOND_US: Final = 1_000_000
 _MOST_SCORES: Final = 200_000
 _MOST_AGENTS: Final = 10_000
 _BETWEEN_TRIMS: Final = 10_000
+# More than a hover shows.
+_REASON_LENGTH: Final = 300
 
 
 class _Line:
     """An agent's last score in each second, in order of time, as columns: each frame of a plot reads them."""
 
-    __slots__ = ("first_seq", "scores", "seconds", "seqs", "stamps_us")
+    __slots__ = ("first_seq", "reasons", "scores", "seconds", "seqs", "stamps_us")
 
     def __init__(self, first_seq: int) -> None:
         self.first_seq = first_seq
@@ -31,8 +35,9 @@ class _Line:
         self.stamps_us = array("q")
         self.seqs = array("q")
         self.scores = array("d")
+        self.reasons: list[str] = []
 
-    def add(self, stamp_us: int, seq: int, score: float) -> None:
+    def add(self, stamp_us: int, seq: int, score: float, reason: str) -> None:
         second = stamp_us // _SECOND_US
         place = len(self.seconds)
         if place and second <= self.seconds[-1]:
@@ -40,15 +45,17 @@ class _Line:
             if self.seconds[place] == second:
                 if (stamp_us, seq) >= (self.stamps_us[place], self.seqs[place]):
                     self.stamps_us[place], self.seqs[place], self.scores[place] = stamp_us, seq, score
+                    self.reasons[place] = reason
                 return
         self.seconds.insert(place, second)
         self.stamps_us.insert(place, stamp_us)
         self.seqs.insert(place, seq)
         self.scores.insert(place, score)
+        self.reasons.insert(place, reason)
 
     def merge(self, other: _Line) -> None:
         self.first_seq = min(self.first_seq, other.first_seq)
-        for point in zip(other.stamps_us, other.seqs, other.scores, strict=True):
+        for point in zip(other.stamps_us, other.seqs, other.scores, other.reasons, strict=True):
             self.add(*point)
 
     def forget(self, second: int) -> None:
@@ -56,6 +63,7 @@ class _Line:
         old = max(bisect_left(self.seconds, second) - 1, 0)
         for column in (self.seconds, self.stamps_us, self.seqs, self.scores):
             del column[:old]
+        del self.reasons[:old]
 
 
 class LastScores:
@@ -63,7 +71,8 @@ class LastScores:
 
     What is held is bounded: of more than 200,000 scores, the older half is forgotten but for the last one of
     each agent before; of more than 10,000 agents, those whose last score is the oldest, and any whose name
-    is longer than 1,000 characters. That takes 15 MB.
+    is longer than 1,000 characters; of a reason, all but its first 300 characters. That takes 15 MB, and at
+    most 80 more where all reasons are long and differ.
     """
 
     def __init__(self) -> None:
@@ -82,19 +91,21 @@ class LastScores:
         self._trim()
 
     def value(self, start: int, width: int, stop: int = NEVER) -> Columns:
-        """Return columns agent_id, time, score, by agent in the order in which they came.
+        """Return columns agent_id, time, score, reason, by agent in the order in which they came.
 
         A line begins with the score held when the window began.
         """
         names = sorted(self._lines, key=lambda name: (self._lines[name].first_seq, name))
         seconds_of: list[array[int]] = []
         scores_of: list[array[float]] = []
+        reasons_of: list[list[str]] = []
         for name in names:
             line = self._lines[name]
             low = max(bisect_left(line.seconds, start) - 1, 0)
             high = bisect_left(line.seconds, stop + 1)
             seconds_of.append(line.seconds[low:high])
             scores_of.append(line.scores[low:high])
+            reasons_of.append(line.reasons[low:high])
         owners = np.repeat(np.arange(len(names)), [len(part) for part in seconds_of])
         seconds = np.frombuffer(b"".join(seconds_of), dtype=np.int64)
         buckets = np.maximum(seconds // width * width, start)
@@ -103,7 +114,9 @@ class LastScores:
         last = np.append(np.flatnonzero(differs), len(buckets) - 1)[: len(buckets)]
         scores = np.frombuffer(b"".join(scores_of), dtype=np.float64)
         agents = np.array(names, dtype=object)[owners[last]]
-        return {"agent_id": agents, "time": bucket_times(buckets[last]), "score": scores[last]}
+        reasons = np.array([*chain.from_iterable(reasons_of)], dtype=object)
+        times = bucket_times(buckets[last])
+        return {"agent_id": agents, "time": times, "score": scores[last], "reason": reasons[last]}
 
     def _add(self, rows: Rows) -> None:
         for event, at_us, seq in zip(rows.events, rows.timestamp_us.tolist(), rows.seq.tolist(), strict=True):
@@ -114,7 +127,8 @@ class LastScores:
                 line = self._lines[event.agent_id] = _Line(seq)
             elif seq < line.first_seq:
                 line.first_seq = seq
-            line.add(at_us, seq, event.new_score)
+            # Nodes give the same reasons again and again: interned, each is held once.
+            line.add(at_us, seq, event.new_score, sys.intern(event.reason[:_REASON_LENGTH]))
         self._added += len(rows.events)
         if self._added > _BETWEEN_TRIMS:
             self._trim()

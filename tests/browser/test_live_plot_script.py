@@ -108,6 +108,7 @@ def spec(chance: random.Random, start: int) -> dict[str, Any]:
             "name": name,
             "x": x,
             "y": np.where(np.sin(x * place) > 0.9, np.nan, x * place),
+            "text": [f"{chance.choice('ab')} {value}" for value in x[:-1]] + [chance.choice("ab")],
             "line": {"width": 2},
         }
         for place, name in enumerate(chance.sample("abcdef", 3), 1)
